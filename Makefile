@@ -1,0 +1,59 @@
+# The Python that .venv is made with: make PYTHON=/path/to/python3.12 book
+PYTHON ?= python3
+
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+# What a recipe runs finds .venv first: the kernels are started as "python", and IPython would
+# mix in the packages of another active environment. A shell assignment, because GNU make 3.81
+# does not search an exported PATH, and $$PWD because the path may hold spaces.
+IN_VENV = PATH="$$PWD/$(BIN):$$PATH" VIRTUAL_ENV="$$PWD/.venv"
+
+.PHONY: book test lab bench notebooks lint clean lock help setup
+
+book: setup  ## build the book (the default)
+	@$(IN_VENV) $(BIN)/bnn-geometry status --data-only
+	@$(IN_VENV) $(BIN)/jupyter-book build book/
+	@echo "The book: book/_build/html/index.html"
+
+test: setup  ## run the tests, the chapters' notebooks among them
+	@$(IN_VENV) $(BIN)/pytest --nbval
+
+lab: setup  ## open the chapters in JupyterLab
+	@$(IN_VENV) $(BIN)/bnn-geometry lab
+
+bench: setup  ## run the benchmarks one after the other
+	@for file in benchmarks/*.py; do \
+	  test -f "$$file" || continue; \
+	  echo "== $$file"; \
+	  $(IN_VENV) $(BIN)/python "$$file" || exit 1; \
+	done
+
+notebooks: setup  ## regenerate tests/notebooks from the chapters
+	@$(IN_VENV) $(BIN)/python tools/make_notebooks.py
+
+lint: setup  ## check style and format
+	@$(IN_VENV) $(BIN)/ruff check .
+	@$(IN_VENV) $(BIN)/ruff format --check .
+
+clean:  ## delete the built book and the chapters' results
+	@if test -x $(BIN)/bnn-geometry; then $(IN_VENV) $(BIN)/bnn-geometry clean; \
+	else echo "Nothing to clean: there is no .venv yet, so nothing was built."; fi
+
+lock:  ## pin anew what pyproject.toml asks for (needs uv)
+	@command -v uv >/dev/null 2>&1 || { \
+	  echo "make lock needs uv, a program that resolves versions for all platforms at once: install uv and run it again." >&2; \
+	  exit 1; }
+	uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+
+setup:  ## make .venv with the packages in requirements.lock, if it is not there yet
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "There is no $(PYTHON): install Python 3.11 or later, or name it, as in make PYTHON=/path/to/python3.11 book" >&2; \
+	  exit 1; }
+	@"$(PYTHON)" tools/bootstrap.py
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

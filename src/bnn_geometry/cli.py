@@ -1,0 +1,252 @@
+"""The command ``bnn-geometry``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bnn_geometry import __version__, data, presets
+from bnn_geometry.errors import UserError
+
+# torch, papermill and Sphinx are imported by the commands that need them: the others start at once.
+
+
+def _find_book() -> Path:
+    """The folder ``book`` of this checkout: under the working directory, or that of the package."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "book" / "_toc.yml").exists():
+            return folder / "book"
+    raise UserError("There is no book here: run this inside the project's folder.")
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    for path in data.fetch(args.names or list(data.DATASETS), root=args.data):
+        print(path)
+
+
+def _status(args: argparse.Namespace) -> None:
+    for name in data.DATASETS:
+        print(data.describe(name, root=args.data))
+    if args.data_only:
+        return
+    import torch
+
+    from bnn_geometry.training import resolve_precision
+
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
+    print(f"device: {name}; trains in {resolve_precision('auto', device)}")
+    print(f"torch {torch.__version__}, Python {sys.version.split()[0]}, bnn-geometry {__version__}")
+    print(f"preset: {presets.from_environment()} (set BNN_PRESET to change it)")
+    for label, folder in _stores().items():
+        print(f"{label}: {_size(folder)} in {folder}")
+
+
+def _stores() -> dict[str, Path]:
+    stores = {"decoded data": data.cache_root() / "decoded"}
+    with suppress(UserError):
+        stores["executed chapters"] = _find_book() / ".executed"
+    return stores
+
+
+def _size(folder: Path) -> str:
+    total = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    return f"{total / 1e6:.1f} MB"
+
+
+def _clean(args: argparse.Namespace) -> None:
+    book = _find_book()
+    targets = [book / ".executed", book / "_build"]
+    if args.decoded:
+        targets.append(data.cache_root() / "decoded")
+    for target in targets:
+        if target.exists():
+            print(f"removing {target} ({_size(target)})")
+            shutil.rmtree(target)
+
+
+def _parse_value(text: str) -> Any:
+    # as papermill's own command reads -p: numbers and booleans by their look, else text
+    for literal, value in (("true", True), ("false", False)):
+        if text.lower() == literal:
+            return value
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _run_chapter(args: argparse.Namespace) -> None:
+    from bnn_geometry import execute
+
+    book = _find_book()
+    name = args.chapter.removesuffix(".py")
+    path = book / f"{name}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in book.glob("*.py")))
+        raise UserError(f"There is no chapter {name!r}; there is {known}.")
+    parameters = {key: _parse_value(value) for key, value in args.parameters}
+    output = Path(args.output or f"{name}.ipynb").absolute()
+    if output.is_relative_to(book):
+        raise UserError(f"{output} is inside the book: name an output elsewhere, with --output.")
+    if not output.parent.is_dir():
+        raise UserError(f"There is no folder {output.parent} to write {output.name} to.")
+    notebook = execute.read_chapter(path)
+    execute.check_parameters(notebook, parameters, name)
+    os.environ.setdefault("BNN_LIVE", str(book / ".executed" / "live"))
+    if args.data:
+        os.environ["BNN_DATA"] = str(data.data_root(args.data).absolute())
+    worker = execute.start_worker(
+        path, output, parameters=parameters, cwd=book, timeout=args.timeout
+    )
+    outcome = worker.outcome()
+    if not outcome.ok:
+        raise UserError(f"chapter {name}: {outcome.error} [{output}]")
+    print(f"{output}: {outcome.cells} cells in {outcome.seconds:.1f} s")
+
+
+def _train(args: argparse.Namespace) -> None:
+    import torch
+
+    from bnn_geometry import recipes, runs, training
+
+    recipe = recipes.recipe(args.model, args.recipe)
+    changes = {"width": args.width, "epochs": args.epochs}
+    recipe = recipe.with_(**{k: v for k, v in changes.items() if v is not None})
+    out = Path(args.out)
+    if out.exists():
+        raise UserError(f"There is something at {out} already: choose another folder.")
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
+    dataset = data.load(recipe.dataset, root=args.data)
+    print(f"{recipe.model}, recipe {recipe.name}, on {dataset.provenance.title}", flush=True)
+
+    def report(network: object, row: dict[str, float]) -> None:
+        print(
+            f"epoch {row['epoch']}/{recipe.epochs}: loss {row['loss']:.4f}, test error "
+            f"{row['test_error']:.2%}, {row['seconds']:.1f} s",
+            flush=True,
+        )
+
+    network = training.start(recipe, args.seed).to(device)
+    trained = training.train(network, dataset, recipe, seed=args.seed, on_epoch_end=report)
+    runs.write(out, trained, recipe, args.seed, dataset)
+    print(out)
+
+
+def _probe(args: argparse.Namespace) -> None:
+    from bnn_geometry import probes, runs
+
+    run = runs.read(Path(args.run_folder))
+    dataset = data.load(args.dataset or run.recipe.dataset, root=args.data)
+    images = dataset.test.images[: args.images]
+    table = probes.as_table(probes.probe_weights(run.network(), images))
+    if args.json:
+        result = {
+            "run": args.run_folder,
+            "data": dataset.provenance.title,
+            "images": len(images),
+            "layers": table.reset_index().to_dict("records"),
+        }
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        print(f"{args.run_folder} on {len(images)} test images of {dataset.provenance.title}")
+        print(table.round(3).to_string())
+
+
+def _lab(args: argparse.Namespace) -> None:
+    book = _find_book()
+    settings = data.cache_root() / "lab-settings"
+    plugin = settings / "@jupyterlab" / "docmanager-extension"
+    plugin.mkdir(parents=True, exist_ok=True)
+    # A double click opens a chapter as a notebook; the user's own JupyterLab stays as it is.
+    viewers = {"defaultViewers": {"python": "Jupytext Notebook"}}
+    (plugin / "plugin.jupyterlab-settings").write_text(json.dumps(viewers), encoding="utf-8")
+    os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
+    os.environ.setdefault("BNN_LIVE", str(book / ".executed" / "live"))
+    if args.data:
+        os.environ["BNN_DATA"] = str(data.data_root(args.data).absolute())
+    command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={book}", *args.rest]
+    os.execv(sys.executable, command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bnn-geometry",
+        description="Commands around the executable book on the geometry of binary networks.",
+    )
+    parser.add_argument("--version", action="version", version=f"bnn-geometry {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", metavar="DIR", help="data root (default: $BNN_DATA, else cache)")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Any], None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, parents=[common])
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("fetch", _fetch, "Download data sets, resuming and checking them.")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="cifar10, mnist (default: both)")
+
+    sub = command("status", _status, "Say which data, device, preset and caches are in use.")
+    sub.add_argument("--data-only", action="store_true", help="say only which data was found")
+
+    sub = command("run-chapter", _run_chapter, "Run one chapter to a notebook, with parameters.")
+    sub.add_argument("chapter", metavar="NAME")
+    sub.add_argument(
+        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("KEY", "VALUE")
+    )
+    sub.add_argument("-o", "--output", metavar="FILE", help="default: NAME.ipynb here")
+    sub.add_argument("--timeout", type=float, metavar="SECONDS", help="for one cell")
+
+    sub = command("train", _train, "Train a network by a recipe and write the run to a folder.")
+    sub.add_argument("model", metavar="MODEL", help="cifar10-convnet or mnist-mlp")
+    sub.add_argument("--recipe", default="fast", help="original or fast (default)")
+    sub.add_argument("--width", type=float, help="scale of every hidden layer")
+    sub.add_argument("--epochs", type=int)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    sub.add_argument("--out", required=True, metavar="DIR")
+
+    sub = command("probe", _probe, "Measure dot products of a trained run, layer by layer.")
+    sub.add_argument("run_folder", metavar="RUN")
+    sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
+    sub.add_argument("--images", type=int, default=500, help="test images (default 500)")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("lab", _lab, "Open JupyterLab with the chapters as notebooks.")
+    sub.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+
+    sub = command("clean", _clean, "Remove executed chapters and the built book.")
+    sub.add_argument("--decoded", action="store_true", help="the decoded data as well")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; a user's mistake is one sentence on standard error and code 1."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except UserError as error:
+        print(f"bnn-geometry: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bnn-geometry: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

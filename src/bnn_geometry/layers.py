@@ -1,0 +1,130 @@
+"""Layers with binary weights and their continuous latent weights.
+
+The parameter named ``weight`` is the **latent** weight w^c that the optimizer moves; the layer
+computes with the **binary** weight w^b = bin(w^c) (Figure 1a of the paper). No layer has a bias:
+the batch norm that follows would subtract it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own convention)
+
+from bnn_geometry.quantize import binarize, binarize_activation, binarize_weight
+
+
+class _WeightLayer(nn.Module):
+    """What the linear and the convolutional layer share."""
+
+    weight: nn.Parameter
+
+    def __init__(self, shape: tuple[int, ...], binary: bool) -> None:
+        super().__init__()
+        if min(shape) < 1:
+            raise ValueError(f"A layer needs at least one input and one output, not shape {shape}.")
+        self.binary = binary
+        """Whether the layer computes with bin(weight); otherwise it is an ordinary layer."""
+        self.weight = nn.Parameter(torch.empty(shape))
+
+    @property
+    def fan_in(self) -> int:
+        """Number n of weights that enter one output: the dimension of the paper's vectors."""
+        return self.weight[0].numel()
+
+    @property
+    def fan_out(self) -> int:
+        """Number of outputs that one input reaches: filters × kernel size."""
+        return self.weight.numel() // self.weight.shape[1]
+
+    @property
+    def binary_weight(self) -> Tensor:
+        """w^b = bin(w^c), same shape as ``weight``, without gradient."""
+        return binarize(self.weight.detach())
+
+    def forward_weight(self, dtype: torch.dtype) -> Tensor:
+        """The weight of the forward pass, in the dtype of the input.
+
+        Binarized before it is cast: a float32 latent too small for a 16-bit type would become 0
+        and lose its sign.
+        """
+        weight = binarize_weight(self.weight) if self.binary else self.weight
+        return weight.to(dtype)
+
+    @torch.no_grad()
+    def clip_latent(self) -> None:
+        """Clip the latent weights of a binary layer to [−1, 1], as after every update."""
+        if self.binary:
+            self.weight.clamp_(-1.0, 1.0)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer's linear map with another weight of the same shape."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        return self.apply_weight(x, self.forward_weight(x.dtype))
+
+
+class BinaryLinear(_WeightLayer):
+    """x·w^b for dense layers.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        The latent weight has shape (out_features, in_features).
+    binary : bool
+        False makes the continuous counterpart: same shape, weights used as they are.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, binary: bool = True) -> None:
+        super().__init__((out_features, in_features), binary)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x of shape (batch, in_features) → (batch, out_features)."""
+        return F.linear(x, weight)
+
+
+class BinaryConv2d(_WeightLayer):
+    """x·w^b for every patch: a convolution with odd square kernel and 'same' padding by zeros.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size : int
+        The latent weight has shape (out_channels, in_channels, kernel_size, kernel_size).
+    binary : bool
+        False makes the continuous counterpart.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, *, binary: bool = True
+    ) -> None:
+        if kernel_size % 2 == 0:
+            raise ValueError(f"The kernel size must be odd for 'same' padding, not {kernel_size}.")
+        super().__init__((out_channels, in_channels, kernel_size, kernel_size), binary)
+        self.padding = kernel_size // 2
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x of shape (batch, in_channels, h, w) → (batch, out_channels, h, w)."""
+        return F.conv2d(x, weight, padding=self.padding)
+
+
+class BinaryActivation(nn.Module):
+    """bin(x) forward, the derivative of the hard tanh backward; see ``binarize_activation``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return binarize_activation(x)
+
+
+def weight_layers(network: nn.Module) -> dict[str, BinaryLinear | BinaryConv2d]:
+    """The network's weight layers by name, in the order in which they were registered."""
+    return {
+        name: module for name, module in network.named_modules() if isinstance(module, _WeightLayer)
+    }
+
+
+def clip_latents(network: nn.Module) -> None:
+    """Clip the latent weights of every binary layer to [−1, 1]."""
+    for layer in weight_layers(network).values():
+        layer.clip_latent()

@@ -1,0 +1,276 @@
+"""One style, one function per figure. Plots draw what they are given; they compute nothing.
+
+Figures are made without pyplot: a notebook shows each of them once, by :func:`show`, which gives
+it a name, a caption and a description for those who do not see it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from bnn_geometry.angles import AngleSample
+from bnn_geometry.probes import LayerStatistics
+
+BLUE, ORANGE, GREEN, VERMILION, PURPLE = (sns.color_palette("colorblind")[i] for i in range(5))
+GREY = "0.45"
+
+STYLE = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("notebook", font_scale=0.9),
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.titlesize": "medium",
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "bnn-geometry",  # the same figure is the same file
+    "figure.dpi": 100,
+}
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, width: float = 8.0, height: float = 3.2, **subplots: object
+) -> tuple[Figure, NDArray]:
+    """A figure in the book's style and its axes.
+
+    Parameters
+    ----------
+    rows, columns : int
+    width, height : float
+        Of the whole figure, inches; the text column of a page is about 8 wide.
+    **subplots
+        Passed on, such as ``sharex``.
+
+    Returns
+    -------
+    Figure, ndarray of Axes of shape (rows, columns)
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **subplots)
+    return figure, axes
+
+
+def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
+    """Show a figure in a notebook; in the book it becomes a numbered figure.
+
+    Parameters
+    ----------
+    figure : Figure
+    name : str
+        Label for references, such as ``fig-angles``.
+    caption : str
+        Markdown; says what is shown, of which data and how much of it.
+    alt : str
+        What the figure shows, for a reader who cannot see it.
+
+    Raises
+    ------
+    ValueError
+        If one of the texts is missing.
+    """
+    from IPython.display import display
+
+    for what, text in (("name", name), ("caption", caption), ("alt", alt)):
+        if not text.strip():
+            raise ValueError(f"A figure needs a {what}.")
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    options = {"figure": {"name": name, "caption": caption}, "image": {"alt": alt}}
+    display(
+        {"image/svg+xml": buffer.getvalue(), "text/plain": f"Figure: {name}"},
+        raw=True,
+        metadata={"bnn_geometry": options},
+    )
+
+
+def plot_angle_histogram(
+    sample: AngleSample,
+    ax: Axes,
+    *,
+    density: tuple[NDArray, NDArray] | None = None,
+    limit: float,
+    mean: float | None = None,
+) -> Axes:
+    """Figure 2 of the paper in one dimension: both angles, as densities.
+
+    Parameters
+    ----------
+    sample : AngleSample
+    ax : Axes
+    density : (angles in degrees, density per degree), optional
+        Law of the angle between two directions, drawn over its histogram.
+    limit : float
+        Angle to the binarization as n → ∞, degrees.
+    mean : float, optional
+        Angle of the exact mean cosine in this dimension, degrees.
+    """
+    bins = np.linspace(0, 180, 181)
+    for values, colour, label in (
+        (sample.binarized_angle, VERMILION, "vector and its binarization"),
+        (sample.pair_angle, BLUE, "two random vectors"),
+    ):
+        sns.histplot(
+            x=values,
+            bins=bins,
+            stat="density",
+            element="step",
+            color=colour,
+            alpha=0.45,
+            label=label,
+            ax=ax,
+        )
+    if density is not None:
+        ax.plot(*density, color="black", lw=1.2, label="law of two directions")
+    if mean is not None:
+        ax.axvline(mean, color=VERMILION, lw=1.5, label="exact mean cosine")
+    ax.axvline(limit, color="black", lw=1, ls="--", label="limit, n → ∞")
+    ax.set(title=f"n = {sample.n}", xlabel="angle (degrees)", ylabel="density (per degree)")
+    ax.set_xlim(0, 180)
+    ax.set_xticks([0, 30, 60, 90, 120, 150, 180])
+    return ax
+
+
+def plot_trend(
+    table: pd.DataFrame,
+    ax: Axes,
+    *,
+    value: str,
+    error: str,
+    theory: str,
+    label: str,
+    colour: object,
+) -> Axes:
+    """A measured quantity against n on logarithmic axes, with its theory as a line.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Column ``n`` and the three that follow.
+    ax : Axes
+    value, error, theory : str
+        Columns: measured, its standard error, expected.
+    label : str
+    colour : matplotlib colour
+    """
+    ax.plot(table["n"], table[theory], color=colour, lw=1.2, label=f"{label}: theory")
+    ax.errorbar(
+        table["n"],
+        table[value],
+        yerr=table[error],
+        fmt="o",
+        ms=4,
+        color=colour,
+        label=f"{label}: simulated",
+    )
+    ax.set(xscale="log", yscale="log", xlabel="dimension n")
+    return ax
+
+
+def plot_history(history: pd.DataFrame, ax: Axes, *, title: str, chance: float = 0.9) -> Axes:
+    """Training and test error by epoch.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Columns epoch, train_error, test_error (fractions).
+    ax : Axes
+    title : str
+    chance : float
+        Error of guessing, drawn as a dotted line.
+    """
+    ax.plot(
+        history["epoch"], 100 * history["train_error"], "s--", color=GREY, ms=5, label="training"
+    )
+    ax.plot(history["epoch"], 100 * history["test_error"], "o-", color=BLUE, ms=5, label="test")
+    ax.axhline(100 * chance, color="black", lw=1, ls=":", label="guessing")
+    ax.set(title=title, xlabel="epoch", ylabel="error (%)", ylim=(0, None))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def plot_dot_products(statistics: LayerStatistics, ax: Axes, *, axis_labels: bool = True) -> Axes:
+    """Figure 3 of the paper for one layer: a 2-D histogram of both dot products, log colours.
+
+    The two quadrants where the signs differ are grey; the line is the regression.
+    """
+    x, y = (
+        np.linspace(-limit, limit, len(statistics.histogram) + 1) for limit in statistics.limits
+    )
+    ax.axvspan(-statistics.limits[0], 0, 0.5, 1, color="0.88", lw=0)
+    ax.axvspan(0, statistics.limits[0], 0, 0.5, color="0.88", lw=0)
+    counts = np.ma.masked_equal(statistics.histogram.T, 0)
+    ax.pcolormesh(x, y, counts, norm=LogNorm(), cmap="viridis", rasterized=True)
+    if np.isfinite(statistics.slope):
+        ax.plot(x, statistics.intercept + statistics.slope * x, color=VERMILION, lw=1.5)
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
+    ax.grid(False)
+    ax.set_title(f"{statistics.layer}: n = {statistics.fan_in}, r = {statistics.r:.2f}")
+    if axis_labels:
+        ax.set(xlabel="$x\\cdot w^b$", ylabel="$x\\cdot w^c$")
+    return ax
+
+
+def plot_r_by_layer(tables: Sequence[tuple[str, pd.DataFrame]], ax: Axes) -> Axes:
+    """Median per-filter r of each layer with its quartiles, for one or more networks.
+
+    Parameters
+    ----------
+    tables : sequence of (label, DataFrame)
+        From :func:`bnn_geometry.probes.as_table`.
+    ax : Axes
+    """
+    styles = (("o", BLUE), ("s", ORANGE), ("^", GREEN), ("D", PURPLE))
+    for i, ((label, table), (marker, colour)) in enumerate(zip(tables, styles, strict=False)):
+        x = np.arange(len(table)) + 0.15 * (i - (len(tables) - 1) / 2)
+        low, high = (
+            table["filter_r"] - table["filter_r_25"],
+            table["filter_r_75"] - table["filter_r"],
+        )
+        ax.errorbar(
+            x, table["filter_r"], yerr=[low, high], fmt=marker, color=colour, ms=6, label=label
+        )
+    first = tables[0][1]
+    names = [f"{name}\nn = {n}" for name, n in zip(first.index, first["n"], strict=True)]
+    ax.set_xticks(range(len(first)), names)
+    ax.set(ylabel="r of a filter (median, quartiles)", ylim=(0, 1.02))
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="lower right")
+    return ax
+
+
+def plot_weight_angles(angles: pd.DataFrame, ax: Axes, *, limits: dict[str, float]) -> Axes:
+    """Angle between w^c and w^b of every filter, by layer.
+
+    Parameters
+    ----------
+    angles : DataFrame
+        From :func:`bnn_geometry.probes.weight_angles`.
+    ax : Axes
+    limits : dict
+        Label → angle in degrees, drawn as horizontal lines.
+    """
+    sns.boxplot(data=angles, x="layer", y="angle", color=BLUE, fliersize=2, width=0.6, ax=ax)
+    for (label, angle), style in zip(limits.items(), ("--", ":", "-."), strict=False):
+        ax.axhline(angle, color="black", lw=1, ls=style, label=f"{label}: {angle:.1f}°")
+    ax.set(xlabel="", ylabel="angle between $w^c$ and $w^b$ (degrees)")
+    ax.legend()
+    return ax
+
+
+def shared_legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
+    """One legend below all panels, from one panel's entries."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)

@@ -1,0 +1,104 @@
+"""Every size that a chapter uses, in one place: ``smoke``, ``book`` and ``paper``.
+
+Two cores: ``smoke`` executes these chapters within a minute (tests use it), ``book`` within three;
+``paper`` trains at the paper's size and takes days on a CPU.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from bnn_geometry.errors import UserError
+from bnn_geometry.recipes import FAST_CIFAR10, FAST_MNIST, ORIGINAL_CIFAR10, ORIGINAL_MNIST, Recipe
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of everything that the chapters compute."""
+
+    name: str
+    angle_dimensions: tuple[int, ...]
+    """Dimensions n of the histograms of Figure 2."""
+    angle_samples: int
+    """Pairs of random vectors for each dimension."""
+    trend_dimensions: tuple[int, ...]
+    """Dimensions at which mean and spread are measured."""
+    trend_samples: int
+    convnet: Recipe
+    """How the CIFAR-10 network is trained."""
+    mlp: Recipe
+    """How the MNIST network is trained."""
+    probe_images: int
+    """Test images on which dot products are measured."""
+    seconds: dict[str, float]
+    """Time budget of each chapter on two cores, for the build's report."""
+
+
+SMOKE = Preset(
+    name="smoke",
+    angle_dimensions=(3, 10, 27, 100, 1000),
+    angle_samples=2000,
+    trend_dimensions=(2, 3, 10, 27, 100, 1000),
+    trend_samples=1000,
+    # float32: the tests compare runs across processors, and short runs gain nothing from less
+    convnet=FAST_CIFAR10.with_(
+        width=1 / 16, epochs=2, train_images=2000, batch_size=50, precision="float32"
+    ),
+    mlp=FAST_MNIST.with_(width=1 / 32, epochs=2, train_images=1000, precision="float32"),
+    probe_images=100,
+    seconds={"random_vectors": 10, "training": 25, "dot_products": 15},
+)
+
+BOOK = Preset(
+    name="book",
+    angle_dimensions=(3, 10, 27, 100, 1000),
+    angle_samples=40_000,
+    trend_dimensions=(2, 3, 5, 10, 27, 100, 300, 1000, 3000, 10_000, 100_000),
+    trend_samples=2000,
+    # float32: at this width the processor loses more in casting than it gains in bfloat16
+    convnet=FAST_CIFAR10.with_(
+        width=1 / 8, epochs=6, train_images=20_000, batch_size=50, precision="float32"
+    ),
+    mlp=FAST_MNIST.with_(width=1 / 8, epochs=4, train_images=30_000, precision="float32"),
+    probe_images=500,
+    seconds={"random_vectors": 20, "training": 110, "dot_products": 30},
+)
+
+PAPER = Preset(
+    name="paper",
+    angle_dimensions=(3, 10, 27, 100, 1000),
+    angle_samples=1_000_000,
+    trend_dimensions=(2, 3, 5, 10, 27, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000),
+    trend_samples=10_000,
+    convnet=ORIGINAL_CIFAR10,
+    mlp=ORIGINAL_MNIST,
+    probe_images=500,
+    seconds={},
+)
+
+PRESETS = {preset.name: preset for preset in (SMOKE, BOOK, PAPER)}
+
+
+def preset(name: str) -> Preset:
+    """Look a preset up by name.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise UserError(f"Unknown preset {name!r}: use {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def from_environment() -> str:
+    """The preset that ``$BNN_PRESET`` names for a whole build; ``book`` where it is not set.
+
+    Raises
+    ------
+    UserError
+        If it names none.
+    """
+    return preset(os.environ.get("BNN_PRESET") or "book").name

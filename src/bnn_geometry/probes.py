@@ -1,0 +1,269 @@
+r"""Dot products of a trained network, before and after binarization (Figure 3 of the paper).
+
+A probe runs the network once in float32 and looks at the input x of every weight layer. For each
+filter and each position it forms two dot products and streams their joint statistics: moments per
+filter and one two-dimensional histogram per layer. A layer's dot products are never held for all
+images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bnn_geometry.errors import UserError
+from bnn_geometry.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.training import scale_images
+
+BINS = 50
+"""Bins of a histogram along each axis, as in the authors' figures."""
+
+
+@dataclass
+class _Moments:
+    """Streaming joint statistics of two dot products a and b, per filter, in float64.
+
+    Sums are taken about the first batch's means: the plain sums of squares of two nearly equal
+    large numbers would cancel.
+    """
+
+    count: int = 0
+    shift: Tensor | None = None  # (2, filters)
+    sums: Tensor | None = None  # (5, filters): Σa, Σb, Σa², Σb², Σab about the shift
+    disagree: int = 0
+    limits: tuple[float, float] | None = None
+    histogram: Tensor | None = None
+    outside: int = 0
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        """a, b: (filters, values), float32."""
+        a, b = a.double(), b.double()
+        if self.shift is None:
+            self.shift = torch.stack([a.mean(1), b.mean(1)])
+            self.sums = torch.zeros(5, len(a), dtype=torch.float64)
+            # Fixed by the first batch, with room: later batches may reach a little further.
+            self.limits = tuple(1.25 * float(z.abs().max()) or 1.0 for z in (a, b))
+            self.histogram = torch.zeros(BINS * BINS, dtype=torch.int64)
+        self.count += a.shape[1]
+        self.disagree += int(((a > 0) != (b > 0)).sum())
+        cells = []
+        for z, limit in zip((a, b), self.limits, strict=True):
+            cells.append(((z + limit) * (BINS / (2 * limit))).floor().long())
+        inside = ((cells[0] >= 0) & (cells[0] < BINS)) & ((cells[1] >= 0) & (cells[1] < BINS))
+        self.outside += int((~inside).sum())
+        flat = (cells[0] * BINS + cells[1])[inside]
+        self.histogram += torch.bincount(flat, minlength=BINS * BINS)
+        a = a - self.shift[0][:, None]
+        b = b - self.shift[1][:, None]
+        self.sums += torch.stack(
+            [a.sum(1), b.sum(1), (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)]
+        )
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Joint statistics of two dot products in one layer, over filters, positions and images.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer.
+    fan_in : int
+        n, the dimension of the weight vectors.
+    values : int
+        Number of pairs of dot products.
+    r : float
+        Pearson correlation, all filters pooled. NaN if one of the two does not vary.
+    slope, intercept : float
+        Least squares, second dot product on the first.
+    disagreement : float
+        Fraction of pairs with different signs.
+    filter_r : ndarray, shape (filters,)
+        Pearson correlation within each filter: pooling mixes in what varies between filters.
+    histogram : ndarray of int64, shape (50, 50)
+        Counts; the first axis is the first dot product.
+    limits : tuple of two floats
+        The histogram covers [−limit, limit] along each axis.
+    outside : int
+        Pairs that fell outside it.
+    """
+
+    layer: str
+    fan_in: int
+    values: int
+    r: float
+    slope: float
+    intercept: float
+    disagreement: float
+    filter_r: NDArray[np.float64] = field(repr=False)
+    histogram: NDArray[np.int64] = field(repr=False)
+    limits: tuple[float, float]
+    outside: int
+
+
+def _ratio(covariance: NDArray, variances: NDArray) -> NDArray:
+    # A variance that is rounding alone counts as none: no silent noise in place of r.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(variances > 0, covariance / np.sqrt(variances), np.nan)
+
+
+def _finish(layer: str, fan_in: int, moments: _Moments) -> LayerStatistics:
+    shift = moments.shift.numpy()
+    sa, sb, saa, sbb, sab = moments.sums.numpy()
+    n = moments.count
+    tiny = np.finfo(np.float64).eps
+    var_a = np.maximum(saa / n - (sa / n) ** 2, 0)
+    var_b = np.maximum(sbb / n - (sb / n) ** 2, 0)
+    var_a[var_a <= 64 * tiny * (shift[0] ** 2 + saa / n)] = 0
+    var_b[var_b <= 64 * tiny * (shift[1] ** 2 + sbb / n)] = 0
+    cov = sab / n - (sa / n) * (sb / n)
+    mean_a, mean_b = shift[0] + sa / n, shift[1] + sb / n
+    # law of total covariance: within filters and between their means
+    pooled_a = var_a.mean() + mean_a.var()
+    pooled_b = var_b.mean() + mean_b.var()
+    pooled = cov.mean() + np.mean((mean_a - mean_a.mean()) * (mean_b - mean_b.mean()))
+    slope = pooled / pooled_a if pooled_a > 0 else np.nan
+    return LayerStatistics(
+        layer=layer,
+        fan_in=fan_in,
+        values=n * len(sa),
+        r=float(_ratio(np.asarray(pooled), np.asarray(pooled_a * pooled_b))),
+        slope=float(slope),
+        intercept=float(mean_b.mean() - slope * mean_a.mean()),
+        disagreement=moments.disagree / (n * len(sa)),
+        filter_r=_ratio(cov, var_a * var_b),
+        histogram=moments.histogram.reshape(BINS, BINS).numpy(),
+        limits=moments.limits,
+        outside=moments.outside,
+    )
+
+
+def _by_filter(z: Tensor) -> Tensor:
+    # (batch, filters, h, w) or (batch, filters) → (filters, values)
+    return z.transpose(0, 1).reshape(z.shape[1], -1)
+
+
+@contextmanager
+def _watching(
+    layers: dict[str, BinaryLinear | BinaryConv2d],
+    see: Callable[[str, BinaryLinear | BinaryConv2d, Tensor], None],
+) -> Iterator[None]:
+    handles = [
+        layer.register_forward_pre_hook(lambda module, args, name=name: see(name, module, args[0]))
+        for name, layer in layers.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def probe_weights(
+    network: nn.Module, images: Tensor, *, batch_size: int = 50
+) -> list[LayerStatistics]:
+    r"""Statistics of x·w^b (first) against x·w^c (second) in every weight layer.
+
+    x is what enters the layer when the network runs as it was trained, in evaluation mode and in
+    float32: real pixels in the first layer, ±1 in the others.
+
+    Parameters
+    ----------
+    network : Module
+        Any network made of :class:`BinaryLinear` and :class:`BinaryConv2d`; its mode is restored.
+    images : Tensor of uint8, shape (images, channels, h, w)
+    batch_size : int
+        Images at a time; the result depends on it by rounding alone (and the histogram's limits).
+
+    Returns
+    -------
+    list of LayerStatistics
+        In the order of the layers.
+
+    Raises
+    ------
+    UserError
+        If there are no images, no weight layers, or a weight that is not finite.
+    """
+    layers = weight_layers(network)
+    if not layers:
+        raise UserError("The network has no binary layer to probe.")
+    if len(images) == 0:
+        raise UserError("There are no images to probe the network with.")
+    for name, layer in layers.items():
+        if not torch.isfinite(layer.weight).all():
+            raise UserError(f"Layer {name} has weights that are not finite: it cannot be probed.")
+    moments = {name: _Moments() for name in layers}
+
+    def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
+        x = x.float()
+        binary = layer.apply_weight(x, layer.binary_weight.float())
+        latent = layer.apply_weight(x, layer.weight.float())
+        moments[name].add(_by_filter(binary).cpu(), _by_filter(latent).cpu())
+
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    try:
+        with _watching(layers, see), torch.autocast(device.type, enabled=False):
+            for start in range(0, len(images), batch_size):
+                network(scale_images(images[start : start + batch_size].to(device)))
+    finally:
+        network.train(was_training)
+    return [_finish(name, layers[name].fan_in, moments[name]) for name in layers]
+
+
+def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
+    """One row per layer: fan-in, r, median per-filter r and quartiles, slope, sign disagreement."""
+    rows = []
+    for s in statistics:
+        finite = s.filter_r[np.isfinite(s.filter_r)]
+        quartiles = np.percentile(finite, [25, 50, 75]) if len(finite) else [np.nan] * 3
+        rows.append(
+            {
+                "layer": s.layer,
+                "n": s.fan_in,
+                "r": s.r,
+                "filter_r_25": quartiles[0],
+                "filter_r": quartiles[1],
+                "filter_r_75": quartiles[2],
+                "slope": s.slope,
+                "disagreement": s.disagreement,
+            }
+        )
+    return pd.DataFrame(rows).set_index("layer")
+
+
+@torch.no_grad()
+def weight_angles(network: nn.Module) -> pd.DataFrame:
+    """Angle between w^c and w^b of every filter.
+
+    Returns
+    -------
+    DataFrame
+        Columns layer, n (fan-in), filter, angle (degrees), in the order of the layers.
+    """
+    frames = []
+    for name, layer in weight_layers(network).items():
+        w = layer.weight.double().flatten(1)
+        cosine = w.abs().sum(1) / (w.norm(dim=1) * w.shape[1] ** 0.5)
+        angle = torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "layer": name,
+                    "n": layer.fan_in,
+                    "filter": range(len(angle)),
+                    "angle": angle.cpu().numpy(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,153 @@
+"""How a network is trained: every constant in one frozen dataclass, and the named recipes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bnn_geometry.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run besides its data and its seed."""
+
+    name: str
+    """``original`` or ``fast``; a changed copy keeps the name of what it was made from."""
+    model: str
+    """``cifar10-convnet`` or ``mnist-mlp``."""
+    dataset: str
+    """``cifar10`` or ``mnist``."""
+    width: float
+    """Scale of every hidden layer; 1 is the paper's network."""
+    activation: str
+    """``binary``; ``hardtanh`` or ``relu`` make the continuous counterpart."""
+    epochs: int
+    batch_size: int
+    train_images: int | None
+    """Train on at most this many images, an equal share of each class; None takes all."""
+    validation_images: int
+    """Held out from the training images; the epoch that is best on them is kept. 0: the last."""
+    loss: str
+    """``squared-hinge`` on ±1 targets, or ``cross-entropy``."""
+    schedule: str
+    """``exponential`` (per epoch, from lr to lr_end) or ``one-cycle`` (per step, peak lr)."""
+    lr: float
+    """Adam's learning rate at its start (exponential) or peak (one-cycle)."""
+    lr_end: float
+    per_layer_scale: bool
+    """Multiply each weight layer's update by 1/√(1.5/(fan-in + fan-out)), as the original does."""
+    augment: bool
+    """Random crop of the image padded by 4 pixels, and random left-right flip."""
+    input_dropout: float
+    hidden_dropout: float
+    norm_epsilon: float
+    norm_momentum: float
+    precision: str
+    """``float32``, ``bfloat16`` or ``auto`` (bfloat16 where the processor computes in it)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields as plain values, as they are written to JSON."""
+        return asdict(self)
+
+    def with_(self, **changes: Any) -> Recipe:
+        """A copy with some fields changed.
+
+        Raises
+        ------
+        UserError
+            If a value makes no sense.
+        """
+        changed = replace(self, **changes)
+        for field in ("epochs", "batch_size", "width", "lr", "lr_end"):
+            if not getattr(changed, field) > 0:
+                raise UserError(
+                    f"A recipe's {field} must be positive, not {getattr(changed, field)}."
+                )
+        if changed.batch_size < 2:
+            raise UserError("A recipe's batch_size must be at least 2: batch norm needs a batch.")
+        return changed
+
+
+# Courbariaux et al. (2016), the authors' published code: 45,000/5,000 split, Adam from 1e-3 to
+# 3e-7 over 500 epochs, squared hinge, batch 50, no augmentation, batch norm with ε = 1e-4 and a
+# running-average factor of 0.1.
+ORIGINAL_CIFAR10 = Recipe(
+    name="original",
+    model="cifar10-convnet",
+    dataset="cifar10",
+    width=1.0,
+    activation="binary",
+    epochs=500,
+    batch_size=50,
+    train_images=None,
+    validation_images=5000,
+    loss="squared-hinge",
+    schedule="exponential",
+    lr=1e-3,
+    lr_end=3e-7,
+    per_layer_scale=True,
+    augment=False,
+    input_dropout=0.0,
+    hidden_dropout=0.0,
+    norm_epsilon=1e-4,
+    norm_momentum=0.1,
+    precision="auto",
+)
+
+# The same authors' MLP: dropout .2/.5, batch 100, 1000 epochs, .003 → 3e-7, 50,000/10,000 split.
+ORIGINAL_MNIST = ORIGINAL_CIFAR10.with_(
+    model="mnist-mlp",
+    dataset="mnist",
+    epochs=1000,
+    batch_size=100,
+    validation_images=10000,
+    lr=3e-3,
+    input_dropout=0.2,
+    hidden_dropout=0.5,
+)
+
+# Short runs: the learning rate goes up and comes down within the epochs there are. The per-layer
+# scale stays: without it Adam moves a latent of size 1 by lr a step, too little for a short run.
+FAST_CIFAR10 = ORIGINAL_CIFAR10.with_(
+    name="fast",
+    epochs=8,
+    batch_size=100,
+    validation_images=0,
+    loss="cross-entropy",
+    schedule="one-cycle",
+    lr=1e-3,
+    lr_end=1e-6,
+    augment=True,
+)
+
+FAST_MNIST = ORIGINAL_MNIST.with_(
+    name="fast",
+    epochs=5,
+    validation_images=0,
+    loss="cross-entropy",
+    schedule="one-cycle",
+    lr=1e-3,
+    lr_end=1e-6,
+    input_dropout=0.0,
+    hidden_dropout=0.0,
+)
+
+RECIPES: dict[tuple[str, str], Recipe] = {
+    (recipe.model, recipe.name): recipe
+    for recipe in (ORIGINAL_CIFAR10, ORIGINAL_MNIST, FAST_CIFAR10, FAST_MNIST)
+}
+
+
+def recipe(model: str, name: str) -> Recipe:
+    """Look a recipe up by network and name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if (model, name) not in RECIPES:
+        known = ", ".join(f"{m} with {n}" for m, n in RECIPES)
+        raise UserError(f"There is no recipe {name!r} for {model!r}; there is {known}.")
+    return RECIPES[model, name]
