@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -226,8 +227,10 @@ def test_silent_server_times_out(target, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/file"
+        start = time.monotonic()
         with pytest.raises(UserError, match="no answer in time"):
             download.download([url], target, MD5)
+        assert time.monotonic() - start < 4
 
 
 def test_server_error_is_named(server, target):

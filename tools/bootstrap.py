@@ -282,9 +282,9 @@ def install(lock):
 
 def set_up(version):
     """Do what is left to do, running under a Python of this version."""
-    check_version(version, OLD_PYTHON)
-    if is_installed():
+    if is_installed():  # an old Python does no harm then: .venv has its own
         return
+    check_version(version, OLD_PYTHON)
     check_modules()
     if not os.path.isdir(VENV):
         os.mkdir(VENV)

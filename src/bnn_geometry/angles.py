@@ -123,3 +123,48 @@ def sample_angles(
         # u·bin(u) = Σ|uᵢ| and ‖bin(u)‖ = √n
         binarized[start:stop] = np.abs(u).sum(axis=1) / (norm_u * np.sqrt(n))
     return AngleSample(n, law, np.clip(binarized, -1, 1), np.clip(pairs, -1, 1))
+
+
+def _spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    # Standard deviation, and its standard error from the fourth moment (no normality assumed).
+    centred = values - values.mean()
+    variance = np.mean(centred**2)
+    if variance == 0:
+        return 0.0, 0.0
+    fourth = np.mean(centred**4)
+    error = np.sqrt(max(fourth - variance**2, 0) / (4 * variance * len(values)))
+    return float(np.sqrt(variance)), float(error)
+
+
+def summarize(sample: AngleSample) -> dict[str, float]:
+    """Moments of a sample beside what theory says they are.
+
+    Returns
+    -------
+    dict
+        ``n``; ``cosine``, ``cosine_se``, ``cosine_exact``: mean cosine between w and bin(w), its
+        standard error, and the exact value; ``angle`` (mean, degrees); ``angle_sd``,
+        ``angle_sd_se``, ``angle_sd_theory``: spread of that angle, degrees, and the delta method;
+        ``pair_sd``, ``pair_sd_se``, ``pair_sd_exact``: spread of the cosine of a random pair.
+    """
+    cosine_sd, _ = _spread(sample.binarized)
+    angle_sd, angle_sd_se = _spread(sample.binarized_angle)
+    pair_sd, pair_sd_se = _spread(sample.pairs)
+    return {
+        "n": sample.n,
+        "cosine": float(sample.binarized.mean()),
+        "cosine_se": cosine_sd / np.sqrt(len(sample.binarized)),
+        "cosine_exact": theory.mean_cosine(sample.law, sample.n),
+        "angle": float(sample.binarized_angle.mean()),
+        "angle_sd": angle_sd,
+        "angle_sd_se": angle_sd_se,
+        "angle_sd_theory": theory.angle_sd(sample.law, sample.n),
+        "pair_sd": pair_sd,
+        "pair_sd_se": pair_sd_se,
+        "pair_sd_exact": theory.pair_cosine_sd(sample.n),
+    }
+
+
+def log_slope(x: ArrayLike, y: ArrayLike) -> float:
+    """Slope of log y against log x, by least squares; x and y positive, shape (points,)."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])

@@ -1,13 +1,13 @@
 """One style, one function per figure. Plots draw what they are given; they compute nothing.
 
-Figures are made without pyplot: a notebook shows each of them once, by :func:`show`, which gives
-it a name, a caption and a description for those who do not see it.
+Figures are made without pyplot: a notebook shows each of them once, by
+:func:`bnn_geometry.notebook.show`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -18,8 +18,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bnn_geometry.angles import AngleSample
-from bnn_geometry.probes import LayerStatistics
+if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
+    from bnn_geometry.angles import AngleSample
+    from bnn_geometry.probes import LayerStatistics
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = (sns.color_palette("colorblind")[i] for i in range(5))
 GREY = "0.45"
@@ -58,40 +59,6 @@ def new_figure(
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **subplots)
     return figure, axes
-
-
-def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
-    """Show a figure in a notebook; in the book it becomes a numbered figure.
-
-    Parameters
-    ----------
-    figure : Figure
-    name : str
-        Label for references, such as ``fig-angles``.
-    caption : str
-        Markdown; says what is shown, of which data and how much of it.
-    alt : str
-        What the figure shows, for a reader who cannot see it.
-
-    Raises
-    ------
-    ValueError
-        If one of the texts is missing.
-    """
-    from IPython.display import display
-
-    for what, text in (("name", name), ("caption", caption), ("alt", alt)):
-        if not text.strip():
-            raise ValueError(f"A figure needs a {what}.")
-    buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    options = {"figure": {"name": name, "caption": caption}, "image": {"alt": alt}}
-    display(
-        {"image/svg+xml": buffer.getvalue(), "text/plain": f"Figure: {name}"},
-        raw=True,
-        metadata={"bnn_geometry": options},
-    )
 
 
 def plot_angle_histogram(
@@ -270,7 +237,8 @@ def plot_weight_angles(angles: pd.DataFrame, ax: Axes, *, limits: dict[str, floa
     return ax
 
 
-def shared_legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
-    """One legend below all panels, from one panel's entries."""
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+def legend_panel(empty: Axes, source: Axes) -> None:
+    """Turn an unused panel into the legend of the others, with the entries of ``source``."""
+    handles, labels = source.get_legend_handles_labels()
+    empty.axis("off")
+    empty.legend(handles, labels, loc="center")

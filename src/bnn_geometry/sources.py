@@ -36,10 +36,22 @@ def _module_file(name: str) -> Path | None:
     return Path(spec.origin)
 
 
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    # All nodes but those under `if TYPE_CHECKING:`, which no run executes.
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for branch in node.orelse:
+                yield branch
+                yield from _executed(branch)
+            continue
+        yield node
+        yield from _executed(node)
+
+
 def _imports(tree: ast.AST, module: str | None, is_package: bool) -> Iterator[str]:
     # Every name that an import statement could load as a module: for `from a import b` both a
     # and a.b, since b may be a submodule.
-    for node in ast.walk(tree):
+    for node in _executed(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

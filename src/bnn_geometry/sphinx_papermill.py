@@ -407,7 +407,10 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Translate what :func:`bnn_geometry.plots.show` noted on outputs into myst-nb's cell options.
+    """Fold the code, and turn what chapters noted on their figures into myst-nb's cell options.
+
+    A code cell is folded unless it is tagged ``show-input``. See :func:`bnn_geometry.notebook.show`
+    for the notes.
 
     Parameters
     ----------
@@ -415,10 +418,12 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
         Executed notebook as JSON; changed in place and returned.
     """
     for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
         tags = cell["metadata"].setdefault("tags", [])
-        if "injected-parameters" in tags:
+        if "show-input" not in tags:
             tags.append("hide-input")
-        for output in cell.get("outputs", []):
+        for output in cell["outputs"]:
             options = output.get("metadata", {}).get("bnn_geometry")
             if options:
                 cell["metadata"]["mystnb"] = options
@@ -440,7 +445,7 @@ def offer_download(
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_config_value("papermill_packages", ["bnn_geometry"], "env")
-    app.add_config_value("papermill_timeout", 900, "")
+    app.add_config_value("papermill_timeout", 900, "", types=(int, float, dict, type(None)))
     app.add_config_value("papermill_jobs", 2, "")
     app.connect("config-inited", configure, priority=100)
     app.connect("env-get-outdated", execute_stale)

@@ -1,0 +1,227 @@
+# ---
+# jupyter:
+#   bnn_geometry:
+#     after: []
+#     data: [cifar10, mnist]
+#   jupytext:
+#     notebook_metadata_filter: bnn_geometry,-kernelspec
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Training
+#
+# The claims of the paper are about networks *trained* with binary weights and activations, by the
+# method of Courbariaux, Hubara and others {cite}`courbariaux2016,hubara2016`. This chapter trains
+# two of them: the paper's convolutional network on CIFAR-10 {cite}`krizhevsky2009` and a
+# multilayer perceptron on MNIST {cite}`lecun1998`. The next chapter looks inside.
+#
+# ## Two functions where there was one
+#
+# Each binary weight $w^b$ has a continuous companion $w^c$, its *latent* weight. The network
+# computes with
+#
+# ```{math}
+# :label: eq-binarize
+# w^b = \mathrm{bin}(w^c), \qquad
+# \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise,}\end{cases}
+# ```
+#
+# and with binarized activations $\mathrm{bin}(x)$. Neither has a useful derivative, so the
+# backward pass replaces them by something else, the *straight-through estimator*:
+#
+# ```{math}
+# :label: eq-ste
+# \frac{\partial C}{\partial w^c} = \frac{\partial C}{\partial w^b}, \qquad
+# \frac{\partial C}{\partial x} = \frac{\partial C}{\partial\,\mathrm{bin}(x)}\;
+#   \mathbf 1\bigl[|x| \le 1\bigr].
+# ```
+#
+# The optimizer moves $w^c$, by steps much smaller than the distance between $-1$ and $+1$; a
+# binary weight flips when its latent weight has crossed zero. After each update the latent
+# weights are clipped to $[-1, 1]$: beyond, they could grow without any effect on the network and
+# would only take longer to come back.
+
+# %% tags=["parameters", "show-input"]
+preset = "book"  # sizes of everything below: smoke, book or paper
+source = "auto"  # which images: auto, official, folder or stand-in
+seed = 1  # of initial weights, order of the images, augmentation and dropout
+
+# %%
+import pandas as pd
+
+from bnn_geometry import data, layers, plots, presets, runs, training
+from bnn_geometry.notebook import glue, show
+
+sizes = presets.preset(preset)
+cifar10 = data.load("cifar10", source=source)
+mnist = data.load("mnist", source=source)
+
+# %% tags=["nbval-ignore-output"]
+for dataset in (cifar10, mnist):
+    assert dataset.train.images.shape[0] == dataset.provenance.train_images
+pd.DataFrame(
+    {
+        "used here": [d.provenance.title for d in (cifar10, mnist)],
+        "training images": [f"{d.provenance.train_images:,}" for d in (cifar10, mnist)],
+        "test images": [f"{d.provenance.test_images:,}" for d in (cifar10, mnist)],
+    },
+    index=pd.Index(["CIFAR-10", "MNIST"], name="data set of the paper"),
+)
+
+# %% [markdown]
+# ## The networks
+#
+# The convolutional network has six layers of 3 × 3 filters and three dense layers. Each is
+# followed by batch norm, and all but the last by binarization; max pooling comes before batch
+# norm. The input stays real. What matters for the geometry is the number $n$ of weights that
+# enter one unit, the dimension of the vectors of the last chapter.
+
+# %%
+networks = {
+    "convolutional": training.start(sizes.convnet, seed),
+    "perceptron": training.start(sizes.mlp, seed),
+}
+shapes = pd.DataFrame(
+    [
+        {
+            "network": network,
+            "layer": name,
+            "n": layer.fan_in,
+            "units": len(layer.weight),
+            "weights": layer.weight.numel(),
+        }
+        for network, module in networks.items()
+        for name, layer in layers.weight_layers(module).items()
+    ]
+).set_index(["network", "layer"])
+glue("convnet-weights", f"{shapes.loc['convolutional', 'weights'].sum():,}")
+glue("convnet-width", f"{sizes.convnet.width:g}")
+glue("mlp-width", f"{sizes.mlp.width:g}")
+shapes
+
+# %% [markdown]
+# At the paper's size, width 1, the convolutional network has filters of up to 8192 weights. Here
+# its hidden layers are {glue:text}`convnet-width` times as wide, and those of the perceptron
+# {glue:text}`mlp-width` times the 4096 units of the original code, so that they train while the
+# book is being built.
+#
+# ## The recipe
+#
+# Both are trained by a short recipe: Adam {cite}`kingma2015` with a learning rate that rises and
+# falls within the few epochs there are. It differs from the recipe of the original code, which
+# runs for hundreds of epochs with an exponentially falling rate and a squared hinge loss. What
+# the two share is what makes the networks binary: the estimator {eq}`eq-ste`, the clipping, and
+# the factor $1/\sqrt{1.5/(n_\text{in} + n_\text{out})}$ on each layer's update, without which a
+# latent weight of size one would hardly move.
+
+# %%
+recipe = pd.DataFrame({"convolutional": sizes.convnet.as_dict(), "perceptron": sizes.mlp.as_dict()})
+recipe.index.name = "setting"
+recipe.drop(["model", "dataset"])
+
+# %% [markdown]
+# ## Learning curves
+
+# %% tags=["nbval-ignore-output"]
+convnet = runs.live(sizes.convnet, cifar10, seed=seed)
+mlp = runs.live(sizes.mlp, mnist, seed=seed)
+
+# %% tags=["nbval-ignore-output"]
+figure, axes = plots.new_figure(1, 2, height=3.4)
+plots.plot_history(convnet.history, axes[0, 0], title=cifar10.provenance.title)
+plots.plot_history(mlp.history, axes[0, 1], title=mnist.provenance.title)
+show(
+    figure,
+    name="fig-history",
+    caption=(
+        "Error of the binary networks while they train; training error is the mean over an epoch. "
+        f"Left: convolutional network, width {sizes.convnet.width:g}, {cifar10.provenance.title}. "
+        f"Right: perceptron, width {sizes.mlp.width:g}, {mnist.provenance.title}. "
+        f"Preset {preset}, seed {seed}, one run each."
+    ),
+    alt=(
+        "Two plots of classification error against the epoch, for training and test images. All "
+        "four curves fall from the first epoch to the last and end below guessing."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+results = pd.DataFrame(
+    [
+        {
+            "network": name,
+            "images": run.data["title"],
+            "training error (%)": round(100 * run.kept["train_error"], 2),
+            "test error (%)": round(100 * run.kept["test_error"], 2),
+            "epochs": len(run.history),
+            "seconds": round(run.info["seconds"], 1),
+        }
+        for name, run in (("convolutional", convnet), ("perceptron", mlp))
+    ]
+).set_index("network")
+# guessing is wrong nine times in ten
+assert (results["test error (%)"] < 85).all()
+for run in (convnet, mlp):
+    for name, layer in layers.weight_layers(run.network()).items():
+        assert layer.weight.abs().max() <= 1, f"{name} has latent weights outside [-1, 1]"
+glue("convnet-error", 100 * convnet.kept["test_error"])
+glue("mlp-error", 100 * mlp.kept["test_error"])
+glue("convnet-data", cifar10.provenance.title)
+glue("mlp-data", mnist.provenance.title)
+results
+
+# %% [markdown]
+# The convolutional network ends at a test error of {glue:text}`convnet-error:.1f` % on
+# {glue:text}`convnet-data`, the perceptron at {glue:text}`mlp-error:.1f` % on
+# {glue:text}`mlp-data`. These are narrow networks after short training, and no statement about
+# what binary networks can reach. They are what the following chapter needs: networks that have
+# learned something, each of whose weights and hidden activations is $\pm1$.
+#
+# ## Where the latent weights go
+#
+# The latent weights began uniformly spread over $[-1, 1]$, which puts the angle between $w^c$ and
+# $w^b$ near 30° ({numref}`fig-angles`). {numref}`fig-weight-angles` shows where training takes
+# them.
+
+# %% tags=["nbval-ignore-output"]
+from bnn_geometry import probes, theory
+
+angles = probes.weight_angles(convnet.network())
+figure, axes = plots.new_figure(height=3.4)
+plots.plot_weight_angles(
+    angles,
+    axes[0, 0],
+    limits={
+        "uniform entries": theory.limit_angle(theory.UNIFORM),
+        "Gaussian entries": theory.limit_angle(theory.GAUSSIAN),
+    },
+)
+axes[0, 0].set_title(f"trained on {cifar10.provenance.title}")
+show(
+    figure,
+    name="fig-weight-angles",
+    caption=(
+        "Angle between the latent and the binary weights of every filter of the convolutional "
+        f"network after training on {cifar10.provenance.title}; boxes: quartiles. Preset "
+        f"{preset}, seed {seed}. Lines: the limits for random vectors."
+    ),
+    alt=(
+        "Box plots of the angle between latent and binary weights, one for each of nine layers, "
+        "with horizontal lines at 30 and 37 degrees."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+medians = angles.groupby("layer", sort=False)["angle"].median()
+assert medians.between(0, 60).all()
+glue("angle-low", medians.min())
+glue("angle-high", medians.max())
+medians.round(1).to_frame("median angle (°)")
+
+# %% [markdown]
+# The layers' medians lie between {glue:text}`angle-low:.1f`° and {glue:text}`angle-high:.1f`°.
+# The angle itself depends on how a network was initialized and how long it was trained; whether
+# dot products survive it is the question of {doc}`dot_products`.

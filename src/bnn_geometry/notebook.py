@@ -1,0 +1,67 @@
+"""What a chapter hands to its page: figures with name, caption and description, and numbers."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from bnn_geometry.plots import STYLE
+
+
+def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
+    """Show a figure in a notebook; in the book it becomes a numbered figure.
+
+    Parameters
+    ----------
+    figure : Figure
+    name : str
+        Label for references, such as ``fig-angles``.
+    caption : str
+        Markdown; says what is shown, of which data and how much of it.
+    alt : str
+        What the figure shows, for a reader who cannot see it.
+
+    Raises
+    ------
+    ValueError
+        If one of the texts is missing.
+    """
+    for what, text in (("name", name), ("caption", caption), ("alt", alt)):
+        if not text.strip():
+            raise ValueError(f"A figure needs a {what}.")
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    options = {"figure": {"name": name, "caption": caption}, "image": {"alt": alt}}
+    display(
+        {"image/svg+xml": buffer.getvalue(), "text/plain": f"Figure: {name}"},
+        raw=True,
+        metadata={"bnn_geometry": options},
+    )
+
+
+def glue(name: str, value: object) -> None:
+    """Name a number or text for the prose, where it stands as ``{glue:text}`name:format```.
+
+    As myst-nb's own ``glue(..., display=False)``, but numbers of numpy are stored as plain ones,
+    which is what myst-nb can format, and a number that is not finite is refused.
+
+    Raises
+    ------
+    ValueError
+        If the number is NaN or infinite: a page must not print it as a result.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        raise ValueError(f"{name} is {value}: it cannot stand in the text.")
+    mime = "application/papermill.record/"
+    display(
+        {mime + "text/plain": repr(value)},
+        raw=True,
+        metadata={"scrapbook": {"name": name, "mime_prefix": mime}},
+    )
