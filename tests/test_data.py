@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -774,17 +775,24 @@ def test_interrupted_write_leaves_the_old_cache(cached, decodings, root, monkeyp
     assert sorted(x.suffix for x in cache_file().parent.iterdir()) == [".lock", ".safetensors"]
 
 
-def test_two_at_once_decode_once(root, decodings):
+def test_two_at_once_decode_once(root, decodings, monkeypatch):
     write_image_folder(root / "cifar10")
+    counting = data.decode
+
+    def slow(*args):  # long enough for the other threads to find no cache either
+        time.sleep(0.5)
+        return counting(*args)
+
+    monkeypatch.setattr(data, "decode", slow)
     results = []
     threads = [
-        threading.Thread(target=lambda: results.append(data.load("cifar10"))) for _ in range(4)
+        threading.Thread(target=lambda: results.append(data.load("cifar10"))) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(results) == 4
+    assert len(results) == 3
     assert all(same(result, results[0]) for result in results)
     assert len(decodings) == 1
 

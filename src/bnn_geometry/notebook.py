@@ -34,7 +34,7 @@ def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
         if not text.strip():
             raise ValueError(f"A figure needs a {what}.")
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE):  # the salt that makes the same figure the same file
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     options = {"figure": {"name": name, "caption": caption}, "image": {"alt": alt}}
     display(
@@ -48,7 +48,8 @@ def glue(name: str, value: object) -> None:
     """Name a number or text for the prose, where it stands as ``{glue:text}`name:format```.
 
     As myst-nb's own ``glue(..., display=False)``, but numbers of numpy are stored as plain ones,
-    which is what myst-nb can format, and a number that is not finite is refused.
+    which is what myst-nb can format; floats to six digits, beyond which no prose prints and no two
+    processors agree; and a number that is not finite is refused.
 
     Raises
     ------
@@ -59,6 +60,8 @@ def glue(name: str, value: object) -> None:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         raise ValueError(f"{name} is {value}: it cannot stand in the text.")
+    if isinstance(value, float):
+        value = float(f"{value:.6g}")
     mime = "application/papermill.record/"
     display(
         {mime + "text/plain": repr(value)},

@@ -389,9 +389,12 @@ def execute_stale(
             where = f" [{os.path.relpath(kept)}]" if kept.exists() else ""
             LOGGER.error("chapter %s: %s%s", name, error, where)
         raise SystemExit(1)
-    app._papermill_keys = schedule.keys  # type: ignore[attr-defined]
+    # What is on a page depends on the result and on how this module turns it into a page.
+    own = sources.file_hash(Path(__file__))
+    pages = {name: f"{key} {own}" for name, key in schedule.keys.items()}
+    app._papermill_keys = pages  # type: ignore[attr-defined]
     shown: dict[str, str] = getattr(env, "papermill_keys", {})
-    return [name for name, key in schedule.keys.items() if shown.get(name) != key]
+    return [name for name, page in pages.items() if shown.get(name) != page]
 
 
 def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -1,0 +1,26 @@
+"""The tests see no data but what they make: see notebooks_under_test.pin."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from notebooks_under_test import pin
+
+# Tests that read the official files look for them where the user's environment has them.
+if os.environ.get("BNN_DATA"):
+    os.environ.setdefault("BNN_TEST_DATA", os.environ["BNN_DATA"])
+
+# At import, before any test imports torch (which reads the number of threads then) and before
+# nbval starts the first kernel.
+_SCRATCH = tempfile.TemporaryDirectory(prefix="bnn-geometry-tests-")
+pin(Path(_SCRATCH.name))
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the tests wrote."""
+    _SCRATCH.cleanup()

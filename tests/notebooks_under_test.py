@@ -1,0 +1,50 @@
+"""What the reference notebooks are, shared by the tests and by tools/make_notebooks.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted((ROOT / "book").glob("*.py"))
+NOTEBOOKS = ROOT / "tests" / "notebooks"
+
+PARAMETERS = {"preset": "smoke", "source": "stand-in"}
+"""Injected into every chapter that declares them."""
+
+
+def pin(scratch: Path) -> None:
+    """Set the environment in which notebooks are made and run: no data, no cache, one thread."""
+    (scratch / "data").mkdir(parents=True, exist_ok=True)
+    os.environ["BNN_DATA"] = str(scratch / "data")
+    os.environ["BNN_CACHE"] = str(scratch / "cache")
+    os.environ["BNN_LIVE"] = str(scratch / "live")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["MKL_NUM_THREADS"] = "1"
+    os.environ.pop("BNN_PRESET", None)
+
+
+def as_reference(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with its sources, tags and text outputs; pictures and times taken out."""
+    for i, cell in enumerate(notebook.cells):
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": tags} if tags else {}
+        cell["id"] = f"cell-{i}"  # a random one would change at every regeneration
+        if cell.cell_type != "code":
+            continue
+        if "injected-parameters" in tags:
+            cell.source = cell.source.strip()
+        for output in cell.outputs:
+            if "image/svg+xml" in output.get("data", {}):
+                output.data["image/svg+xml"] = "<svg/>"
+        if "nbval-ignore-output" in tags:
+            cell.outputs = []
+    notebook.metadata = {
+        key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
+    }
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    return notebook

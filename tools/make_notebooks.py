@@ -1,0 +1,56 @@
+"""Write tests/notebooks from the chapters: executed at preset ``smoke``, with text outputs.
+
+Run it after a chapter has changed, look at what changed in the numbers, and commit both::
+
+    make notebooks              # or: python tools/make_notebooks.py [CHAPTER ...]
+
+The notebooks are made under the conditions in which the tests run them: on the stand-in images, in
+float32 and on one thread, so that a machine with other data or more cores gets the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, as_reference, pin  # noqa: E402
+
+
+def main(names: list[str]) -> int:
+    """Regenerate the named chapters' notebooks, or all."""
+    with tempfile.TemporaryDirectory() as scratch:
+        pin(Path(scratch))
+        # imported late: torch reads the number of threads when it is loaded
+        import nbformat
+
+        from bnn_geometry import execute
+
+        for chapter in CHAPTERS:
+            if names and chapter.stem not in names:
+                continue
+            executed = Path(scratch) / f"{chapter.stem}.ipynb"
+            declared = execute.declared_parameters(execute.read_chapter(chapter))
+            parameters = {k: v for k, v in PARAMETERS.items() if k in declared}
+            worker = execute.start_worker(
+                chapter, executed, parameters=parameters, cwd=chapter.parent, timeout=600
+            )
+            outcome = worker.outcome()
+            if not outcome.ok:
+                print(f"{chapter.stem}: {outcome.error}", file=sys.stderr)
+                return 1
+            target = NOTEBOOKS / chapter.with_suffix(".ipynb").name
+            reference = as_reference(nbformat.read(executed, as_version=4))
+            partial = target.with_suffix(f".{os.getpid()}.tmp")
+            nbformat.write(reference, partial)
+            os.replace(partial, target)
+            print(f"{target.relative_to(ROOT)}: {outcome.cells} cells in {outcome.seconds:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
