@@ -33,7 +33,7 @@
 # every filter and every position we record both dot products, with the same $x$: the one that
 # occurs in the binary network.
 
-# %% tags=["parameters", "show-input"]
+# %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
 source = "auto"  # which images: auto, official, folder or stand-in
 seed = 1  # of the training run

@@ -39,7 +39,7 @@
 # The paper draws its entries uniformly from $[-1, 1]$, because training clips the continuous
 # weights to that interval. There the limit is $\sqrt3/2$.
 
-# %% tags=["parameters", "show-input"]
+# %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
 seed = 2018  # of all random numbers in this chapter
 samples = 0  # random vectors per histogram; 0 takes the preset's number
@@ -58,7 +58,6 @@ generator = np.random.default_rng(seed)
 # %%
 glue("limit-uniform", theory.limit_angle(theory.UNIFORM))
 glue("limit-gaussian", theory.limit_angle(theory.GAUSSIAN))
-glue("samples", f"{samples:,}")
 
 # %% [markdown]
 # In degrees this is {glue:text}`limit-uniform:.2f`° for uniform entries. It is not a small angle.

@@ -44,7 +44,7 @@
 # weights are clipped to $[-1, 1]$: beyond, they could grow without any effect on the network and
 # would only take longer to come back.
 
-# %% tags=["parameters", "show-input"]
+# %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
 source = "auto"  # which images: auto, official, folder or stand-in
 seed = 1  # of initial weights, order of the images, augmentation and dropout
@@ -104,9 +104,9 @@ shapes
 
 # %% [markdown]
 # At the paper's size, width 1, the convolutional network has filters of up to 8192 weights. Here
-# its hidden layers are {glue:text}`convnet-width` times as wide, and those of the perceptron
-# {glue:text}`mlp-width` times the 4096 units of the original code, so that they train while the
-# book is being built.
+# its hidden layers are {glue:text}`convnet-width` times as wide, which leaves
+# {glue:text}`convnet-weights` binary weights, and those of the perceptron {glue:text}`mlp-width`
+# times the 4096 units of the original code, so that both train while the book is being built.
 #
 # ## The recipe
 #
@@ -124,6 +124,8 @@ recipe.drop(["model", "dataset"])
 
 # %% [markdown]
 # ## Learning curves
+#
+# {numref}`fig-history` shows the error of both networks, epoch by epoch.
 
 # %% tags=["nbval-ignore-output"]
 convnet = runs.live(sizes.convnet, cifar10, seed=seed)

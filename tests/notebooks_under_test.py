@@ -44,7 +44,9 @@ def as_reference(notebook: NotebookNode) -> NotebookNode:
         if "nbval-ignore-output" in tags:
             cell.outputs = []
     notebook.metadata = {
-        key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
+        key: notebook.metadata[key]
+        for key in ("kernelspec", "language_info")
+        if key in notebook.metadata
     }
     notebook.metadata.get("language_info", {}).pop("version", None)
     return notebook

@@ -35,10 +35,12 @@ def angle(u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If a vector is zero or not finite: it has no direction.
+        If a vector is zero or not finite: it has no direction. If the dimensions differ.
     """
     u = np.asarray(u, dtype=np.float64)
     v = np.asarray(v, dtype=np.float64)
+    if u.shape[-1:] != v.shape[-1:]:  # one of 1 would broadcast
+        raise ValueError(f"Vectors of shapes {u.shape} and {v.shape} differ in dimension.")
     norm = np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1)
     if not np.all(np.isfinite(norm) & (norm > 0)):
         raise ValueError("A zero vector, or one with an infinite or NaN entry, has no direction.")

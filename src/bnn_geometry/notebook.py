@@ -56,7 +56,7 @@ def glue(name: str, value: object) -> None:
     ValueError
         If the number is NaN or infinite: a page must not print it as a result.
     """
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         raise ValueError(f"{name} is {value}: it cannot stand in the text.")

@@ -41,9 +41,13 @@ class _Moments:
     limits: tuple[float, float] | None = None
     histogram: Tensor | None = None
     outside: int = 0
+    inputs: int = 0
+    energy: float = 0.0  # Σx² over the layer's inputs
 
-    def add(self, a: Tensor, b: Tensor) -> None:
-        """a, b: (filters, values), float32."""
+    def add(self, x: Tensor, a: Tensor, b: Tensor) -> None:
+        """a, b: (filters, values), float32; x: the input they were made from, any shape."""
+        self.inputs += x.numel()
+        self.energy += float(x.double().square().sum())
         a, b = a.double(), b.double()
         if self.shift is None:
             self.shift = torch.stack([a.mean(1), b.mean(1)])
@@ -114,25 +118,39 @@ def _ratio(covariance: NDArray, variances: NDArray) -> NDArray:
         return np.where(variances > 0, covariance / np.sqrt(variances), np.nan)
 
 
-def _finish(layer: str, fan_in: int, moments: _Moments) -> LayerStatistics:
+# A dot product in float32 is off by a few units in the last place of ‖x‖‖w‖, differently in
+# batches of different sizes: a standard deviation below this part of ‖x‖‖w‖ is no spread.
+_ROUNDING = 16 * np.finfo(np.float32).eps
+
+
+def _finish(name: str, layer: BinaryLinear | BinaryConv2d, moments: _Moments) -> LayerStatistics:
+    if moments.count == 0:
+        raise UserError(f"Layer {name} took no part when the network ran: it cannot be probed.")
+    if not torch.isfinite(moments.sums).all():
+        raise UserError(f"Layer {name} has dot products that are not finite: see the network.")
     shift = moments.shift.numpy()
     sa, sb, saa, sbb, sab = moments.sums.numpy()
     n = moments.count
-    tiny = np.finfo(np.float64).eps
+    # E‖x‖²·‖w‖², per filter
+    energy = layer.fan_in * moments.energy / moments.inputs
+    floor_a = _ROUNDING**2 * energy * layer.fan_in
+    floor_b = _ROUNDING**2 * energy * layer.weight.double().flatten(1).square().sum(1).cpu().numpy()
     var_a = np.maximum(saa / n - (sa / n) ** 2, 0)
     var_b = np.maximum(sbb / n - (sb / n) ** 2, 0)
-    var_a[var_a <= 64 * tiny * (shift[0] ** 2 + saa / n)] = 0
-    var_b[var_b <= 64 * tiny * (shift[1] ** 2 + sbb / n)] = 0
+    var_a[var_a <= floor_a] = 0
+    var_b[var_b <= floor_b] = 0
     cov = sab / n - (sa / n) * (sb / n)
     mean_a, mean_b = shift[0] + sa / n, shift[1] + sb / n
     # law of total covariance: within filters and between their means
     pooled_a = var_a.mean() + mean_a.var()
     pooled_b = var_b.mean() + mean_b.var()
+    pooled_a = 0.0 if pooled_a <= floor_a else pooled_a
+    pooled_b = 0.0 if pooled_b <= floor_b.mean() else pooled_b
     pooled = cov.mean() + np.mean((mean_a - mean_a.mean()) * (mean_b - mean_b.mean()))
     slope = pooled / pooled_a if pooled_a > 0 else np.nan
     return LayerStatistics(
-        layer=layer,
-        fan_in=fan_in,
+        layer=name,
+        fan_in=layer.fan_in,
         values=n * len(sa),
         r=float(_ratio(np.asarray(pooled), np.asarray(pooled_a * pooled_b))),
         slope=float(slope),
@@ -145,9 +163,9 @@ def _finish(layer: str, fan_in: int, moments: _Moments) -> LayerStatistics:
     )
 
 
-def _by_filter(z: Tensor) -> Tensor:
-    # (batch, filters, h, w) or (batch, filters) → (filters, values)
-    return z.transpose(0, 1).reshape(z.shape[1], -1)
+def _by_filter(layer: BinaryLinear | BinaryConv2d, z: Tensor) -> Tensor:
+    # (batch, filters, h, w), or (..., filters) of a dense layer → (filters, values)
+    return z.movedim(1 if isinstance(layer, BinaryConv2d) else -1, 0).flatten(1).cpu()
 
 
 @contextmanager
@@ -191,7 +209,8 @@ def probe_weights(
     Raises
     ------
     UserError
-        If there are no images, no weight layers, or a weight that is not finite.
+        If there are no images, no weight layers, a weight or a dot product that is not finite, or
+        a layer that the network does not use.
     """
     layers = weight_layers(network)
     if not layers:
@@ -207,7 +226,7 @@ def probe_weights(
         x = x.float()
         binary = layer.apply_weight(x, layer.binary_weight.float())
         latent = layer.apply_weight(x, layer.weight.float())
-        moments[name].add(_by_filter(binary).cpu(), _by_filter(latent).cpu())
+        moments[name].add(x, _by_filter(layer, binary), _by_filter(layer, latent))
 
     device = next(network.parameters()).device
     was_training = network.training
@@ -218,7 +237,7 @@ def probe_weights(
                 network(scale_images(images[start : start + batch_size].to(device)))
     finally:
         network.train(was_training)
-    return [_finish(name, layers[name].fan_in, moments[name]) for name in layers]
+    return [_finish(name, layer, moments[name]) for name, layer in layers.items()]
 
 
 def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:

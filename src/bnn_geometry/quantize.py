@@ -9,6 +9,7 @@ gradient: plain tensor operations, so they compile and run on every device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -38,6 +39,7 @@ def binarize_weight(w: Tensor) -> Tensor:
     """Binarize latent weights; the gradient passes unchanged.
 
     Forward: bin(w). Backward: ∂C/∂w = ∂C/∂bin(w) for every w, as if bin were the identity.
+    An infinite or NaN weight becomes NaN: training must not go on with it.
     """
     # Exactly bin(w) in value: w + (±1 − w) can round to another number than ±1, w − w cannot.
     return binarize(w) + (w - w.detach())
@@ -47,7 +49,7 @@ def binarize_activation(x: Tensor) -> Tensor:
     """Binarize activations; the gradient is cancelled outside [−1, 1].
 
     Forward: bin(x). Backward: ∂C/∂x = ∂C/∂bin(x) where −1 ≤ x ≤ 1 and 0 elsewhere,
-    the derivative of the hard tanh.
+    the derivative of the hard tanh. An infinite or NaN activation becomes NaN.
     """
     # Never torch.clamp: its gradient at exactly ±1 differs between releases of torch.
     passed = x * (x.abs() <= 1)
@@ -94,8 +96,8 @@ def quantize(x: Tensor, thresholds: Sequence[float], levels: Sequence[float]) ->
         raise ValueError(
             f"{len(levels)} levels need {len(levels) - 1} thresholds, not {len(thresholds)}."
         )
-    if any(a >= b for a, b in pairwise(thresholds)):
+    if not all(a < b for a, b in pairwise([-math.inf, *thresholds])):  # nor is NaN increasing
         raise ValueError(f"The thresholds must increase: {list(thresholds)}.")
     edges = torch.tensor(list(thresholds), dtype=x.dtype, device=x.device)
     values = torch.tensor(list(levels), dtype=x.dtype, device=x.device)
-    return values[torch.bucketize(x, edges)]
+    return values[torch.bucketize(x.contiguous(), edges)]  # torch warns of other layouts

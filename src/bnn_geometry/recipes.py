@@ -64,6 +64,8 @@ class Recipe:
                 raise UserError(
                     f"A recipe's {field} must be positive, not {getattr(changed, field)}."
                 )
+        if changed.validation_images < 0 or (changed.train_images or 0) < 0:
+            raise UserError("A recipe's numbers of images must not be negative.")
         if changed.batch_size < 2:
             raise UserError("A recipe's batch_size must be at least 2: batch norm needs a batch.")
         return changed

@@ -125,13 +125,21 @@ def write(path: Path, trained: Trained, recipe: Recipe, seed: int, dataset: Data
             "kept_epoch": trained.kept_epoch,
             "sha256": {name: sources.file_hash(temporary / name) for name in FILES},
         }
+        info["sha256"]["run.json"] = _own_hash(info)
         _write_json(temporary / "run.json", info)
         temporary.chmod(0o755)  # mkdtemp's 0700 would follow the folder to where it is published
         temporary.rename(path)
     except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(f"The run could not be written to {path}: {error}.") from error
+    finally:
+        if temporary is not None:  # there no more once it was renamed
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _own_hash(info: dict[str, Any]) -> str:
+    # Of what run.json says, this hash itself left out.
+    hashes = {name: value for name, value in info["sha256"].items() if name != "run.json"}
+    return sources.text_hash(json.dumps(info | {"sha256": hashes}, sort_keys=True))
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -149,8 +157,10 @@ def read(path: Path) -> Run:
     path = Path(path)
     try:
         info = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        for name in FILES:
-            if sources.file_hash(path / name) != info["sha256"][name]:
+        found = {name: sources.file_hash(path / name) for name in FILES}
+        found["run.json"] = _own_hash(info)
+        for name, value in found.items():
+            if value != info["sha256"][name]:
                 raise UserError(
                     f"{path / name} is not the file that run.json describes: it was damaged or "
                     "edited. Restore the folder, or train the run again."
@@ -161,7 +171,7 @@ def read(path: Path) -> Run:
             seed=settings["seed"],
             data=info.pop("data"),
             info=info,
-            history=pd.read_csv(path / "history.csv"),
+            history=pd.read_csv(path / "history.csv", float_precision="round_trip"),
             weights=load_file(path / "weights.safetensors"),
             path=path,
         )
@@ -192,7 +202,7 @@ def live(
     Raises
     ------
     UserError
-        As :func:`bnn_geometry.training.train` does.
+        As :func:`bnn_geometry.training.train` does, or the run cannot be written.
     """
     code = "from bnn_geometry import training"
     identity = {
@@ -207,8 +217,14 @@ def live(
     }
     key = sources.text_hash(json.dumps(identity, sort_keys=True))[:12]
     path = live_root() / f"{recipe.model}-{recipe.name}-w{recipe.width:g}-s{seed}-{key}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock").acquire()
+    except OSError as error:
+        raise UserError(
+            f"Runs cannot be kept in {path.parent}: {error}. Set BNN_LIVE to another folder."
+        ) from error
+    with lock:
         if path.exists():
             try:
                 return read(path)

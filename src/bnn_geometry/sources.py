@@ -36,10 +36,17 @@ def _module_file(name: str) -> Path | None:
     return Path(spec.origin)
 
 
+def _is_type_checking(test: ast.expr) -> bool:
+    # The name itself, not an expression that contains it, such as `not TYPE_CHECKING`.
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
     # All nodes but those under `if TYPE_CHECKING:`, which no run executes.
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
             for branch in node.orelse:
                 yield branch
                 yield from _executed(branch)

@@ -248,6 +248,11 @@ def _timeout(config: Config, preset: str) -> float | None:
     return float(value) if value else None
 
 
+def _partial_name(chapter: str, process: object) -> str:
+    # of a notebook that is being executed
+    return f".{chapter}.{process}.tmp.ipynb"
+
+
 @dataclass(frozen=True)
 class _Job:
     chapter: Chapter
@@ -305,7 +310,7 @@ class _Schedule:
         LOGGER.info("%s: executing %d cells …", chapter.name, total)
         path = self.store.path(chapter.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        output = path.with_name(f".{path.name}.{os.getpid()}.tmp.ipynb")
+        output = path.with_name(_partial_name(path.stem, os.getpid()))
         worker = start_worker(
             chapter.path,
             output,
@@ -365,6 +370,8 @@ def configure(app: Sphinx, config: Config) -> None:
         LOGGER.info("another build of this book is running: waiting for it …")
         lock.acquire()
     app._papermill_lock = lock  # type: ignore[attr-defined]
+    for left in store.glob(f"*/{_partial_name('*', '*')}"):
+        left.unlink()  # by a build that was killed
 
 
 def execute_stale(
@@ -410,9 +417,9 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Fold the code, and turn what chapters noted on their figures into myst-nb's cell options.
+    """Fold the code; turn what chapters noted on figures into cell options of myst-nb.
 
-    A code cell is folded unless it is tagged ``show-input``. See :func:`bnn_geometry.notebook.show`
+    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. See :func:`bnn_geometry.notebook.show`
     for the notes.
 
     Parameters
@@ -424,7 +431,7 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
         if cell["cell_type"] != "code":
             continue
         tags = cell["metadata"].setdefault("tags", [])
-        if "show-input" not in tags:
+        if not {"parameters", "show-input"} & set(tags):
             tags.append("hide-input")
         for output in cell["outputs"]:
             options = output.get("metadata", {}).get("bnn_geometry")

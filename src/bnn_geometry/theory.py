@@ -135,15 +135,14 @@ def mean_cosine(law: EntryLaw, n: int) -> float:
     """
     _check_dimension(n)
     if law is GAUSSIAN:
-        return float(
-            np.exp(0.5 * np.log(n / np.pi) + special.gammaln(n / 2) - special.gammaln((n + 1) / 2))
-        )
+        # poch(a, 1/2) = Γ(a + 1/2)/Γ(a); a difference of gammaln would cancel for large n
+        return float(np.sqrt(n / np.pi) / special.poch(n / 2, 0.5))
 
     def integrand(t: float) -> float:
         b, a, _ = law.laplace(t)
         return t**-0.5 * a * b ** (n - 1)
 
-    return float(np.sqrt(n / np.pi) * _half_line_integral(integrand, n))
+    return min(1.0, float(np.sqrt(n / np.pi) * _half_line_integral(integrand, n)))
 
 
 def mean_square_cosine(law: EntryLaw, n: int) -> float:
@@ -274,6 +273,8 @@ def predicted_correlation(w: ArrayLike, b: ArrayLike, covariance: ArrayLike) -> 
     """
     w, b, covariance = (np.asarray(z, dtype=np.float64) for z in (w, b, covariance))
     cross = np.sum((w @ covariance) * b, axis=-1)
-    scale = np.sum((w @ covariance) * w, axis=-1) * np.sum((b @ covariance) * b, axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(scale > 0, cross / np.sqrt(scale), np.nan)
+        # two roots, for the product of two small variances would be 0
+        scale = np.sqrt(np.sum((w @ covariance) * w, axis=-1))
+        scale = scale * np.sqrt(np.sum((b @ covariance) * b, axis=-1))
+        return np.where(scale > 0, cross / scale, np.nan)

@@ -125,7 +125,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Learning rate of a step counted from 0 over the whole run, before any per-layer scale.
 
-    ``exponential``: constant within an epoch, from ``lr`` in the first to ``lr_end`` in the last.
+    ``exponential``: constant within an epoch, from ``lr`` in the first down to ``lr_end``, which
+    is reached after the last.
     ``one-cycle``: linear rise over the first fifth of all steps, linear fall to ``lr_end``.
     """
     if recipe.schedule == "exponential":
