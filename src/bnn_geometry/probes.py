@@ -120,7 +120,7 @@ def _ratio(covariance: NDArray, variances: NDArray) -> NDArray:
 
 # A dot product in float32 is off by a few units in the last place of ‖x‖‖w‖, differently in
 # batches of different sizes: a standard deviation below this part of ‖x‖‖w‖ is no spread.
-_ROUNDING = 16 * np.finfo(np.float32).eps
+_ROUNDING = 4 * np.finfo(np.float32).eps
 
 
 def _finish(name: str, layer: BinaryLinear | BinaryConv2d, moments: _Moments) -> LayerStatistics:

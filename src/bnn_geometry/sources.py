@@ -26,14 +26,22 @@ def text_hash(text: str) -> str:
 
 
 def _module_file(name: str) -> Path | None:
-    # find_spec imports the parents of a dotted name, as any import of it would
+    # find_spec would import the parents of a dotted name, torch with them: only the top-level
+    # package is looked up that way, the rest by its place in the folder.
+    top, *rest = name.split(".")
     try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    if spec is None or spec.origin is None:
         return None
-    return Path(spec.origin)
+    file = Path(spec.origin)
+    for part in rest:
+        if file.name != "__init__.py":
+            return None
+        package, module = file.parent / part / "__init__.py", file.parent / f"{part}.py"
+        file = package if package.is_file() else module
+    return file if file.is_file() and file.suffix == ".py" else None
 
 
 def _is_type_checking(test: ast.expr) -> bool:

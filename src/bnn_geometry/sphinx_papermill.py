@@ -419,8 +419,8 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
 def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
     """Fold the code; turn what chapters noted on figures into cell options of myst-nb.
 
-    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. See :func:`bnn_geometry.notebook.show`
-    for the notes.
+    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The notes are those
+    of :func:`bnn_geometry.notebook.show`.
 
     Parameters
     ----------
