@@ -245,14 +245,16 @@ def evaluate(
     was_training = network.training
     network.eval()
     wrong = torch.zeros((), dtype=torch.int64, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        for start_ in range(0, len(labels), batch_size):
-            x = scale_images(images[start_ : start_ + batch_size].to(device))
-            if x.ndim == 4:
-                x = x.contiguous(memory_format=torch.channels_last)
-            scores = network(x)
-            wrong += (scores.argmax(1) != labels[start_ : start_ + batch_size].to(device)).sum()
-    network.train(was_training)
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            for start_ in range(0, len(labels), batch_size):
+                x = scale_images(images[start_ : start_ + batch_size].to(device))
+                if x.ndim == 4:
+                    x = x.contiguous(memory_format=torch.channels_last)
+                scores = network(x)
+                wrong += (scores.argmax(1) != labels[start_ : start_ + batch_size].to(device)).sum()
+    finally:
+        network.train(was_training)
     return int(wrong) / len(labels)
 
 

@@ -1,0 +1,124 @@
+"""What a chapter hands to its page."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from IPython.utils.capture import capture_output
+
+from bnn_geometry import notebook, plots
+
+TEXTS = {"name": "fig-line", "caption": "A *line*.", "alt": "A line that rises."}
+MIME = "application/papermill.record/text/plain"
+
+
+def figure(slope=1.0, **size):
+    made, axes = plots.new_figure(1, 2, **size)
+    axes[0, 0].plot([0, 1, 2], [0, slope, 2 * slope], label="line")
+    axes[0, 1].pcolormesh(np.arange(4), np.arange(4), np.eye(3), rasterized=True)
+    axes[0, 0].legend()
+    return made
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What was displayed: the list grows by (data, metadata)."""
+    calls = []
+
+    def display(data, *, raw, metadata):
+        assert raw
+        calls.append((data, metadata))
+
+    monkeypatch.setattr(notebook, "display", display)
+    return calls
+
+
+def svg(displayed, made):
+    notebook.show(made, **TEXTS)
+    return displayed[-1][0]["image/svg+xml"]
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def test_shown_figure_carries_its_texts(displayed):
+    notebook.show(figure(), **TEXTS)
+    [(data, metadata)] = displayed
+    assert data["text/plain"] == "Figure: fig-line"
+    assert "<svg" in data["image/svg+xml"]
+    assert metadata == {
+        "bnn_geometry": {
+            "figure": {"name": "fig-line", "caption": "A *line*."},
+            "image": {"alt": "A line that rises."},
+        }
+    }
+
+
+@pytest.mark.parametrize("missing", TEXTS)
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_figure_without_name_caption_or_alt_is_refused(missing, text, displayed):
+    with pytest.raises(ValueError, match=f"needs a {missing}"):
+        notebook.show(figure(), **TEXTS | {missing: text})
+    with pytest.raises(TypeError, match=missing):
+        notebook.show(figure(), **{k: v for k, v in TEXTS.items() if k != missing})
+    assert displayed == []
+
+
+def test_same_figure_is_the_same_bytes(displayed):
+    made = figure()
+    first = svg(displayed, made)
+    assert svg(displayed, made) == first  # shown again
+    assert svg(displayed, figure()) == first  # made again
+    assert svg(displayed, figure(slope=-1.0)) != first
+
+
+def test_svg_says_neither_when_nor_with_what_it_was_made(displayed):
+    text = svg(displayed, figure())
+    assert "dc:date" not in text
+    assert "Matplotlib v" not in text
+    assert "<text" not in text  # letters as shapes: the page needs no font
+
+
+def test_a_cell_shows_the_figure_once():
+    with capture_output() as captured:
+        notebook.show(figure(), **TEXTS)
+    [output] = captured.outputs
+    assert set(output.data) == {"image/svg+xml", "text/plain"}
+    assert output.metadata["bnn_geometry"]["image"]["alt"] == TEXTS["alt"]
+    assert captured.stdout == captured.stderr == ""
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (1.5, "1.5"),
+        (3, "3"),
+        (True, "True"),
+        ("a text", "'a text'"),
+        (np.float64(1.5), "1.5"),
+        (np.float32(0.25), "0.25"),
+        (np.int64(-7), "-7"),
+        (np.bool_(True), "True"),
+        (np.str_("x"), "'x'"),
+        (np.asarray(2.5), "2.5"),  # what a function of arrays gives for a number
+        (np.arange(3).mean(), "1.0"),
+    ],
+)
+def test_glued_value_is_a_plain_one(value, stored, displayed):
+    notebook.glue("x", value)
+    [(data, metadata)] = displayed
+    assert data == {MIME: stored}
+    assert metadata["scrapbook"] == {"name": "x", "mime_prefix": MIME.removesuffix("text/plain")}
+    json.dumps([data, metadata])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32, np.asarray])
+def test_number_that_is_not_finite_is_refused(bad, kind, displayed):
+    with pytest.raises(ValueError, match="r-first is .*cannot stand in the text"):
+        notebook.glue("r-first", kind(bad))
+    assert displayed == []
