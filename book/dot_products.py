@@ -4,10 +4,14 @@
 #     after: [training]
 #     data: [cifar10]
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry,-kernelspec
+#     notebook_metadata_filter: bnn_geometry
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
 # ---
 
 # %% [markdown]
@@ -16,10 +20,9 @@
 # The paper's central prediction is about what a network computes. If binarization hardly turns a
 # weight vector, then for the activations $x$ that really occur in the network
 #
-# ```{math}
-# :label: eq-dot
+# $$
 # x\cdot w^b \;\sim\; x\cdot w^c, \qquad w^b = \mathrm{bin}(w^c),
-# ```
+# $$ (eq-dot)
 #
 # where $\sim$ means "proportional to": the factor does not matter, because batch norm divides it
 # out (section 2 of the paper {cite}`anderson2018`). A small angle between $w^b$ and $w^c$ does
@@ -39,7 +42,7 @@ source = "auto"  # which images: auto, official, folder or stand-in
 seed = 1  # of the training run
 images = 0  # test images to measure on; 0 takes the preset's number
 
-# %%
+# %% tags=["nbval-ignore-output"]
 import numpy as np
 import pandas as pd
 import torch
@@ -50,8 +53,6 @@ from bnn_geometry.notebook import glue, show
 sizes = presets.preset(preset)
 images = images or sizes.probe_images
 cifar10 = data.load("cifar10", source=source)
-
-# %% tags=["nbval-ignore-output"]
 run = runs.live(sizes.convnet, cifar10, seed=seed)
 # an equal mix of classes: the test images of some copies are sorted by class
 chosen = torch.randperm(len(cifar10.test.images), generator=torch.Generator().manual_seed(seed))
@@ -61,7 +62,6 @@ glue("images", images)
 glue("error", 100 * run.kept["test_error"])
 glue("data", cifar10.provenance.title)
 
-# %% tags=["nbval-ignore-output"]
 trained = probes.probe_weights(run.network(), test_images)
 untrained = probes.probe_weights(run.untrained(), test_images)
 
@@ -119,10 +119,9 @@ pd.DataFrame(
 # of $x\cdot w$ with $x\cdot b$ is just the cosine of the angle between $w$ and $b$; in general,
 # with covariance $\Sigma$ of the inputs, it is
 #
-# ```{math}
-# :label: eq-predicted-r
+# $$
 # r = \frac{w^{\mathsf T}\Sigma\,b}{\sqrt{w^{\mathsf T}\Sigma\,w\;\;b^{\mathsf T}\Sigma\,b}} .
-# ```
+# $$ (eq-predicted-r)
 #
 # The latent weights of the untrained network are uniform, which makes that cosine about 0.87.
 # {numref}`fig-r-by-layer` compares trained and untrained networks filter by filter, so that

@@ -3,10 +3,14 @@
 #   bnn_geometry:
 #     after: []
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry,-kernelspec
+#     notebook_metadata_filter: bnn_geometry
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
 # ---
 
 # %% [markdown]
@@ -20,21 +24,19 @@
 # $-1$ elsewhere. Since $w_i\,\mathrm{bin}(w)_i = |w_i|$, the angle between the two is given by
 # the vector's norms alone,
 #
-# ```{math}
-# :label: eq-cosine
+# $$
 # \cos\angle\bigl(w, \mathrm{bin}(w)\bigr)
 #   = \frac{w\cdot\mathrm{bin}(w)}{\lVert w\rVert_2\,\sqrt n}
 #   = \frac{\lVert w\rVert_1}{\sqrt n\,\lVert w\rVert_2} .
-# ```
+# $$ (eq-cosine)
 #
 # When the entries are independent draws from one distribution, the law of large numbers takes
 # $\lVert w\rVert_1/n$ to $E|w|$ and $\lVert w\rVert_2^2/n$ to $E\,w^2$, so that
 #
-# ```{math}
-# :label: eq-limit
+# $$
 # \cos\angle\bigl(w, \mathrm{bin}(w)\bigr) \;\longrightarrow\; \frac{E|w|}{\sqrt{E\,w^2}}
 #   \qquad (n\to\infty).
-# ```
+# $$ (eq-limit)
 #
 # The paper draws its entries uniformly from $[-1, 1]$, because training clips the continuous
 # weights to that interval. There the limit is $\sqrt3/2$.
@@ -54,8 +56,6 @@ from bnn_geometry.notebook import glue, show
 sizes = presets.preset(preset)
 samples = samples or sizes.angle_samples
 generator = np.random.default_rng(seed)
-
-# %%
 glue("limit-uniform", theory.limit_angle(theory.UNIFORM))
 glue("limit-gaussian", theory.limit_angle(theory.GAUSSIAN))
 
@@ -125,12 +125,11 @@ pd.DataFrame(
 # one-dimensional integral in every dimension. With $S_1 = \sum|w_i|$, $S_2 = \sum w_i^2$ and
 # $S_2^{-1/2} = \pi^{-1/2}\int_0^\infty t^{-1/2}e^{-tS_2}\,dt$, independence of the entries gives
 #
-# ```{math}
-# :label: eq-mean
+# $$
 # E\cos\angle\bigl(w, \mathrm{bin}(w)\bigr)
 #   = \sqrt{\frac n\pi}\int_0^\infty t^{-1/2}\; E\bigl[|w|e^{-tw^2}\bigr]\;
 #     E\bigl[e^{-tw^2}\bigr]^{\,n-1}\,dt .
-# ```
+# $$ (eq-mean)
 #
 # The table compares it with the simulation. The last column is the difference in units of the
 # simulation's standard error: where theory and simulation agree it is a draw from the standard
@@ -241,11 +240,10 @@ slopes.round(2)
 # For directions drawn uniformly from the sphere the probability that two of them are closer to
 # each other than $\varphi$ is known exactly {cite}`cai2013`:
 #
-# ```{math}
-# :label: eq-tail
+# $$
 # P(\theta < \varphi) = \tfrac12\, I_{\sin^2\varphi}\bigl(\tfrac{n-1}2, \tfrac12\bigr),
 #   \qquad \varphi < 90^\circ ,
-# ```
+# $$ (eq-tail)
 #
 # with the regularized incomplete beta function $I$. It answers the question that simulation
 # cannot: how likely is it, in the dimensions of a real network, that some random vector is as

@@ -4,10 +4,14 @@
 #     after: []
 #     data: [cifar10, mnist]
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry,-kernelspec
+#     notebook_metadata_filter: bnn_geometry
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
 # ---
 
 # %% [markdown]
@@ -23,21 +27,19 @@
 # Each binary weight $w^b$ has a continuous companion $w^c$, its *latent* weight. The network
 # computes with
 #
-# ```{math}
-# :label: eq-binarize
+# $$
 # w^b = \mathrm{bin}(w^c), \qquad
 # \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise,}\end{cases}
-# ```
+# $$ (eq-binarize)
 #
 # and with binarized activations $\mathrm{bin}(x)$. Neither has a useful derivative, so the
 # backward pass replaces them by something else, the *straight-through estimator*:
 #
-# ```{math}
-# :label: eq-ste
+# $$
 # \frac{\partial C}{\partial w^c} = \frac{\partial C}{\partial w^b}, \qquad
 # \frac{\partial C}{\partial x} = \frac{\partial C}{\partial\,\mathrm{bin}(x)}\;
 #   \mathbf 1\bigl[|x| \le 1\bigr].
-# ```
+# $$ (eq-ste)
 #
 # The optimizer moves $w^c$, by steps much smaller than the distance between $-1$ and $+1$; a
 # binary weight flips when its latent weight has crossed zero. After each update the latent

@@ -442,7 +442,10 @@ def test_latents_stay_within_plus_or_minus_one(kind):
 
 @each_network
 def test_same_seed_gives_the_same_bits_and_another_other_ones(kind):
-    first, again, other = (run(kind, seed=seed) for seed in (0, 0, 1))
+    first, other = (run(kind, seed=seed) for seed in (0, 1))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)  # dropout draws from the global generator
+        again = run(kind, seed=0)
     assert same_state(first.network, again.network)
     numbers = [result.history.drop(columns="seconds") for result in (first, again, other)]
     assert numbers[0].equals(numbers[1])
@@ -594,9 +597,9 @@ def test_a_few_epochs_learn_something(kind):
     dataset = tiny_dataset(kind, train=200, test=100, classes=2)
     for split in (dataset.train, dataset.test):
         split.images[split.labels == 1] //= 2  # the darker ones
-    changes = {"augment": False, "input_dropout": 0.0, "hidden_dropout": 0.0, "epochs": 3}
-    history = run(kind, dataset=dataset, **changes).history
-    assert history["test_error"].iloc[-1] < 0.2
+    changes = {"augment": False, "input_dropout": 0.0, "hidden_dropout": 0.0}
+    history = run(kind, dataset=dataset, epochs=4, lr=1e-2, norm_momentum=0.5, **changes).history
+    assert history["test_error"].iloc[-1] < 0.1
     assert history["loss"].is_monotonic_decreasing
 
 

@@ -169,11 +169,15 @@ def _probe(args: argparse.Namespace) -> None:
 def _lab(args: argparse.Namespace) -> None:
     book = _find_book()
     settings = data.cache_root() / "lab-settings"
-    plugin = settings / "@jupyterlab" / "docmanager-extension"
-    plugin.mkdir(parents=True, exist_ok=True)
-    # A double click opens a chapter as a notebook; the user's own JupyterLab stays as it is.
-    viewers = {"defaultViewers": {"python": "Jupytext Notebook"}}
-    (plugin / "plugin.jupyterlab-settings").write_text(json.dumps(viewers), encoding="utf-8")
+    # A double click opens a chapter as a notebook, and nothing is asked of other hosts. The user's
+    # own JupyterLab stays as it is.
+    for plugin, values in {
+        "docmanager-extension/plugin": {"defaultViewers": {"python": "Jupytext Notebook"}},
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    }.items():
+        file = settings / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
     os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
     os.environ.setdefault("BNN_LIVE", str(book / ".executed" / "live"))
     if args.data:
@@ -226,8 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=int, default=500, help="test images (default 500)")
     sub.add_argument("--json", action="store_true")
 
-    sub = command("lab", _lab, "Open JupyterLab with the chapters as notebooks.")
-    sub.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+    command("lab", _lab, "Open JupyterLab with the chapters; other options are passed on to it.")
 
     sub = command("clean", _clean, "Remove executed chapters and the built book.")
     sub.add_argument("--decoded", action="store_true", help="the decoded data as well")
@@ -236,7 +239,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; a user's mistake is one sentence on standard error and code 1."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args, args.rest = parser.parse_known_args(argv)
+    if args.rest and args.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
+    # Before torch is loaded; see bnn_geometry.execute.ENVIRONMENT.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         args.run(args)
     except UserError as error:

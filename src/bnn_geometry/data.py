@@ -48,9 +48,12 @@ _TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
 class Split:
     """Images and their labels.
 
-    Attributes:
-        images: uint8, (N, C, H, W).
-        labels: int64, (N,), each an index into ``Dataset.classes``.
+    Attributes
+    ----------
+    images
+        uint8, (N, C, H, W).
+    labels
+        int64, (N,), each an index into ``Dataset.classes``.
     """
 
     images: Tensor
@@ -61,15 +64,24 @@ class Split:
 class Provenance:
     """Where images came from; goes into figure titles, run folders and ledger rows.
 
-    Attributes:
-        dataset: one of ``DATASETS``.
-        source: ``"official"``, ``"folder"`` or ``"stand-in"``.
-        title: for figures; a stand-in's never names the data set it stands in for.
-        detail: one sentence.
-        path: the file or folder they were read from, None for a stand-in.
-        fingerprint: SHA-256 of pixels, labels and class names, 64 hex digits.
-        train_images: how many.
-        test_images: how many.
+    Attributes
+    ----------
+    dataset
+        One of ``DATASETS``.
+    source
+        ``"official"``, ``"folder"`` or ``"stand-in"``.
+    title
+        For figures; a stand-in's never names the data set it stands in for.
+    detail
+        One sentence.
+    path
+        The file or folder they were read from, None for a stand-in.
+    fingerprint
+        SHA-256 of pixels, labels and class names, 64 hex digits.
+    train_images
+        How many.
+    test_images
+        How many.
     """
 
     dataset: str
@@ -105,13 +117,19 @@ class Dataset:
 class Location:
     """Data that were found but not read.
 
-    Attributes:
-        dataset: one of ``DATASETS``.
-        source: ``"official"``, ``"folder"`` or ``"stand-in"``.
-        path: file or folder, None for a stand-in.
-        kind: ``"archive"`` (CIFAR-10), ``"batches"`` (the same, unpacked), ``"raw"`` (MNIST),
-            ``"folder"``, ``"tar"`` or ``"stand-in"``.
-        signature: SHA-256 over path, names, sizes and times of change, 64 hex digits.
+    Attributes
+    ----------
+    dataset
+        One of ``DATASETS``.
+    source
+        ``"official"``, ``"folder"`` or ``"stand-in"``.
+    path
+        File or folder, None for a stand-in.
+    kind
+        ``"archive"`` (CIFAR-10), ``"batches"`` (the same, unpacked), ``"raw"`` (MNIST),
+        ``"folder"``, ``"tar"`` or ``"stand-in"``.
+    signature
+        SHA-256 over path, names, sizes and times of change, 64 hex digits.
     """
 
     dataset: str
@@ -127,9 +145,11 @@ class Location:
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder that holds the data, whether or not it exists.
 
-    Args:
-        root: the folder; None takes ``$BNN_DATA``, else ``$XDG_CACHE_HOME/bnn-geometry``, else
-            ``~/.cache/bnn-geometry``.
+    Parameters
+    ----------
+    root
+        The folder; None takes ``$BNN_DATA``, else ``$XDG_CACHE_HOME/bnn-geometry``, else
+        ``~/.cache/bnn-geometry``.
     """
     return _folder(root or os.environ.get("BNN_DATA"))
 
@@ -155,13 +175,19 @@ def locate(
 ) -> Location:
     """Find a data set without reading it.
 
-    Args:
-        name: one of ``DATASETS``.
-        source: one of ``SOURCES``; ``"auto"`` takes the first of the others that is there.
-        root: see ``data_root``.
+    Parameters
+    ----------
+    name
+        One of ``DATASETS``.
+    source
+        One of ``SOURCES``; ``"auto"`` takes the first of the others that is there.
+    root
+        See ``data_root``.
 
-    Raises:
-        UserError: unknown name or source, no such folder, or a source asked for that is not there.
+    Raises
+    ------
+    UserError
+        Unknown name or source, no such folder, or a source asked for that is not there.
     """
     _check_choice("data set", name, DATASETS)
     _check_choice("source", source, SOURCES)
@@ -269,8 +295,10 @@ def _walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 def describe(name: str, *, source: str = "auto", root: str | os.PathLike[str] | None = None) -> str:
     """Say in one line which data ``load`` would take, without reading them.
 
-    Raises:
-        UserError: as ``locate``.
+    Raises
+    ------
+    UserError
+        As ``locate``.
     """
     location = locate(name, source=source, root=root)
     if location.source == "official":
@@ -290,19 +318,26 @@ def describe(name: str, *, source: str = "auto", root: str | os.PathLike[str] | 
 def load(name: str, *, source: str = "auto", root: str | os.PathLike[str] | None = None) -> Dataset:
     """Load a data set into memory, from the cache where that is still true to the files.
 
-    Args:
-        name: one of ``DATASETS``.
-        source: one of ``SOURCES``; ``"auto"`` takes the official data if they are there, else an
-            image folder or a tar of one, else the stand-in.
-        root: see ``data_root``.
+    Parameters
+    ----------
+    name
+        One of ``DATASETS``.
+    source
+        One of ``SOURCES``; ``"auto"`` takes the official data if they are there, else an
+        image folder or a tar of one, else the stand-in.
+    root
+        See ``data_root``.
 
-    Returns:
-        Both splits as uint8 images (N, 3, 32, 32) or (N, 1, 28, 28) and int64 labels (N,), with
-        their class names and provenance. Official data keep their order; image folders are
-        sorted by class and file name.
+    Returns
+    -------
+    Both splits as uint8 images (N, 3, 32, 32) or (N, 1, 28, 28) and int64 labels (N,), with
+    their class names and provenance. Official data keep their order; image folders are
+    sorted by class and file name.
 
-    Raises:
-        UserError: as ``locate``, or the data are damaged or not what they should be.
+    Raises
+    ------
+    UserError
+        As ``locate``, or the data are damaged or not what they should be.
     """
     location = locate(name, source=source, root=root)
     decoded, digest = _read_cache(location) or _fill_cache(location)
@@ -329,8 +364,10 @@ def fingerprint(
     It depends on pixels, labels and class names alone. Where the cache is present and belongs to
     the files found, its header is read and nothing else; otherwise the data are decoded, once.
 
-    Raises:
-        UserError: as ``load``.
+    Raises
+    ------
+    UserError
+        As ``load``.
     """
     location = locate(name, source=source, root=root)
     header = _read_header(location)
@@ -346,17 +383,24 @@ def fetch(
 
     Addresses and MD5 sums are torchvision's. Files that are there and right are left alone.
 
-    Args:
-        names: of ``DATASETS``.
-        root: see ``data_root``; created if it does not exist.
-        progress: show a bar on standard error when that is a terminal, else a line per file.
+    Parameters
+    ----------
+    names
+        Of ``DATASETS``.
+    root
+        See ``data_root``; created if it does not exist.
+    progress
+        Show a bar on standard error when that is a terminal, else a line per file.
 
-    Returns:
-        The files, one for CIFAR-10 and four for MNIST.
+    Returns
+    -------
+    The files, one for CIFAR-10 and four for MNIST.
 
-    Raises:
-        UserError: unknown name, no connection, wrong file, or no room; the sentence says what
-            stays and how to go on.
+    Raises
+    ------
+    UserError
+        Unknown name, no connection, wrong file, or no room; the sentence says what
+        stays and how to go on.
     """
     names = [names] if isinstance(names, str) else list(names)
     for name in names:

@@ -102,12 +102,17 @@ _MAX_BYTES = 1 << 20  # no image of this size is larger; keeps a wrong tar out o
 class Decoded:
     """Images in memory.
 
-    Attributes:
-        classes: one name per label.
-        tensors: ``train_images`` and ``test_images``, uint8 (N, C, H, W); ``train_labels`` and
-            ``test_labels``, int64 (N,).
-        title: for figures.
-        detail: one sentence on where they came from.
+    Attributes
+    ----------
+    classes
+        One name per label.
+    tensors
+        ``train_images`` and ``test_images``, uint8 (N, C, H, W); ``train_labels`` and
+        ``test_labels``, int64 (N,).
+    title
+        For figures.
+    detail
+        One sentence on where they came from.
     """
 
     classes: tuple[str, ...]
@@ -127,13 +132,19 @@ class _Folder:
 def decode(name: str, kind: str, path: Path | None) -> Decoded:
     """Decode one data set.
 
-    Args:
-        name: ``"cifar10"`` or ``"mnist"``.
-        kind: ``"archive"``, ``"batches"``, ``"raw"``, ``"folder"``, ``"tar"`` or ``"stand-in"``.
-        path: the file or folder; None for a stand-in.
+    Parameters
+    ----------
+    name
+        ``"cifar10"`` or ``"mnist"``.
+    kind
+        ``"archive"``, ``"batches"``, ``"raw"``, ``"folder"``, ``"tar"`` or ``"stand-in"``.
+    path
+        The file or folder; None for a stand-in.
 
-    Raises:
-        UserError: the files are damaged, cannot be read, or are not what they should be.
+    Raises
+    ------
+    UserError
+        The files are damaged, cannot be read, or are not what they should be.
     """
     if path is None:
         return _decode_photographs() if name == "cifar10" else _decode_digits()
@@ -157,8 +168,10 @@ def decode(name: str, kind: str, path: Path | None) -> Decoded:
 def vision_datasets() -> ModuleType:
     """Import and return ``torchvision.datasets``.
 
-    Raises:
-        UserError: torchvision is not installed, or was built for another torch.
+    Raises
+    ------
+    UserError
+        Torchvision is not installed, or was built for another torch.
     """
     try:
         from torchvision import datasets
@@ -419,8 +432,10 @@ def _folder_title(
 def stand_in_files(name: str) -> list[Path]:
     """Return the installed files that a stand-in is made from, without importing their package.
 
-    Raises:
-        UserError: the package is not installed.
+    Raises
+    ------
+    UserError
+        The package is not installed.
     """
     package = "skimage" if name == "cifar10" else "sklearn"
     spec = importlib.util.find_spec(package)
@@ -472,12 +487,16 @@ def _patches(
         . . . T
         . T . .
 
-    Args:
-        photograph: uint8, (height, width, 3), at least 128 pixels each way.
-        generator: draws the corners, without replacement.
+    Parameters
+    ----------
+    photograph
+        Uint8, (height, width, 3), at least 128 pixels each way.
+    generator
+        Draws the corners, without replacement.
 
-    Returns:
-        uint8, (500, 32, 32, 3) for training and (100, 32, 32, 3) for testing.
+    Returns
+    -------
+    uint8, (500, 32, 32, 3) for training and (100, 32, 32, 3) for testing.
     """
     size, tiles, test_column = 32, 4, (0, 2, 3, 1)
     height, width, _ = photograph.shape

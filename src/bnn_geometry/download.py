@@ -31,18 +31,26 @@ def download(urls: Sequence[str], target: Path, md5: str, *, progress: bool = Tr
     one continues; only a file with the right MD5 gets the name ``target``. A ``target`` that is
     already right is left alone.
 
-    Args:
-        urls: mirrors of the same file, tried in order.
-        target: where the file goes; its folder is made if needed.
-        md5: what it has to be, 32 hex digits.
-        progress: show a bar on standard error when that is a terminal, else one line.
+    Parameters
+    ----------
+    urls
+        Mirrors of the same file, tried in order.
+    target
+        Where the file goes; its folder is made if needed.
+    md5
+        What it has to be, 32 hex digits.
+    progress
+        Show a bar on standard error when that is a terminal, else one line.
 
-    Returns:
-        ``target``.
+    Returns
+    -------
+    ``target``.
 
-    Raises:
-        UserError: no mirror delivered the right file, another process is downloading it, or it
-            cannot be written.
+    Raises
+    ------
+    UserError
+        No mirror delivered the right file, another process is downloading it, or it
+        cannot be written.
     """
     import filelock
 

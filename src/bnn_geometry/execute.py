@@ -29,10 +29,17 @@ if TYPE_CHECKING:
 
 KERNEL = "python3"
 
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
-"""Environment under which glibc keeps freed memory instead of returning it at once: training
-allocates the same large tensors every step, and without this a third of its time goes into the
-kernel handing out zeroed pages. Other C libraries ignore it."""
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+}
+"""How a process that trains should be started; a value set by the user stays.
+
+OpenMP's threads wait for each other by spinning: as soon as another process wants a core too (the
+other chapter of a build, for one) training becomes ten times as slow. glibc returns freed memory
+at once, and every step allocates the same large tensors anew: a third of a narrow network's time
+would go into the system handing out zeroed pages. Other libraries ignore these settings."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,10 @@ def read_chapter(path: Path) -> NotebookNode:
     if not path.is_file():
         raise UserError(f"There is no chapter {path}.")
     notebook = jupytext.read(path)
-    # A .py chapter names no kernel; whoever downloads the executed notebook needs one.
+    # Whatever kernel a chapter was last opened with, here it is this environment's.
     notebook.metadata["kernelspec"] = {
         "name": KERNEL,
-        "display_name": "Python 3",
+        "display_name": "Python 3 (ipykernel)",
         "language": "python",
     }
     return notebook
@@ -282,7 +289,7 @@ def start_worker(
         stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, **ALLOCATOR, **(environment or {})},
+        env={**ENVIRONMENT, **os.environ, **(environment or {})},
     )
     return Worker(process, log)
 

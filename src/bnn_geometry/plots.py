@@ -211,7 +211,8 @@ def plot_r_by_layer(tables: Sequence[tuple[str, pd.DataFrame]], ax: Axes) -> Axe
     first = tables[0][1]
     names = [f"{name}\nn = {n}" for name, n in zip(first.index, first["n"], strict=True)]
     ax.set_xticks(range(len(first)), names)
-    ax.set(ylabel="r of a filter (median, quartiles)", ylim=(0, 1.02))
+    ax.set(ylabel="r of a filter (median, quartiles)")
+    ax.set_ylim(top=1.01)
     ax.grid(axis="x", visible=False)
     ax.legend(loc="lower right")
     return ax

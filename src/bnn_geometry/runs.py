@@ -171,13 +171,13 @@ def read(path: Path) -> Run:
             seed=settings["seed"],
             data=info.pop("data"),
             info=info,
-            history=pd.read_csv(path / "history.csv", float_precision="round_trip"),
+            history=pd.read_csv(path / "history.csv"),
             weights=load_file(path / "weights.safetensors"),
             path=path,
         )
     except FileNotFoundError as error:
         raise UserError(f"{path} is not a whole run: {error.filename} is missing.") from error
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"The run in {path} cannot be read: {error}.") from error
 
 
