@@ -131,6 +131,15 @@ def test_autocast_keeps_signs_and_reaches_the_latents(kind):
     assert layer.weight.grad.abs().max() > 0
 
 
+@each_kind
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_layer_computes_in_the_type_of_its_input(kind, dtype):
+    layer, x, _ = make(kind)
+    result = layer(x.to(dtype))
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.float(), layer(x.to(dtype).float()), atol=0.05, rtol=0.02)
+
+
 def test_activation_layer_is_the_estimator():
     x = seeded(50) * 2
     mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()

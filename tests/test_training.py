@@ -151,6 +151,11 @@ def test_one_cycle_rate_rises_for_a_fifth_and_falls_to_its_end():
     assert training.learning_rate(r, 20, 5) == pytest.approx(0.2)
 
 
+def test_one_cycle_of_a_few_steps_begins_at_its_peak():
+    r = FAST_CIFAR10.with_(epochs=1, lr=1.0, lr_end=0.2)
+    assert [training.learning_rate(r, step, 3) for step in range(3)] == pytest.approx([1, 1, 0.6])
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_rate_of_the_shortest_runs_is_positive_and_at_most_the_peak(steps):
     r = FAST_CIFAR10.with_(epochs=1)
