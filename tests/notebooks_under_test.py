@@ -25,7 +25,6 @@ def pin(scratch: Path) -> None:
     os.environ["BNN_LIVE"] = str(scratch / "live")
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["MKL_NUM_THREADS"] = "1"
-    os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.pop("BNN_PRESET", None)
 
 

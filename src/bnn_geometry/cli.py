@@ -244,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.rest and args.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
     # Before torch is loaded; see bnn_geometry.execute.ENVIRONMENT.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         args.run(args)
     except UserError as error:

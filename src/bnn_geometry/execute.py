@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 KERNEL = "python3"
 
 ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "10000",
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
 }
 """How a process that trains should be started; a value set by the user stays.
 
-OpenMP's threads wait for each other by spinning: as soon as another process wants a core too (the
-other chapter of a build, for one) training becomes ten times as slow. glibc returns freed memory
+OpenMP's threads wait for each other by spinning, a millisecond at a time: as soon as another
+process wants a core too (the other chapter of a build, for one) training becomes ten times as
+slow. With shorter spins it hardly suffers, and alone it loses nothing. glibc returns freed memory
 at once, and every step allocates the same large tensors anew: a third of a narrow network's time
 would go into the system handing out zeroed pages. Other libraries ignore these settings."""
 

@@ -60,8 +60,8 @@ BOOK = Preset(
     angle_samples=40_000,
     trend_dimensions=(2, 3, 5, 10, 27, 100, 300, 1000, 3000, 10_000, 100_000),
     trend_samples=2000,
-    convnet=SMALL_CIFAR10.with_(width=1 / 8, epochs=5, train_images=20_000),
-    mlp=SMALL_MNIST.with_(width=1 / 8, epochs=4, train_images=30_000),
+    convnet=SMALL_CIFAR10.with_(width=1 / 8, epochs=4, train_images=16_000),
+    mlp=SMALL_MNIST.with_(width=1 / 8, epochs=3, train_images=30_000),
     probe_images=500,
     seconds={"random_vectors": 20, "training": 110, "dot_products": 30},
 )
