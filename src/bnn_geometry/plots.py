@@ -99,7 +99,7 @@ def plot_angle_histogram(
     if density is not None:
         ax.plot(*density, color="black", lw=1.2, label="law of two directions")
     if mean is not None:
-        ax.axvline(mean, color=VERMILION, lw=1.5, label="exact mean cosine")
+        ax.axvline(mean, color="black", lw=1.5, ls=":", label="exact mean cosine")
     ax.axvline(limit, color="black", lw=1, ls="--", label="limit, n → ∞")
     ax.set(title=f"n = {sample.n}", xlabel="angle (degrees)", ylabel="density (per degree)")
     ax.set_xlim(0, 180)

@@ -328,7 +328,9 @@ class _Schedule:
             record = {"key": job.key, "inputs": job.inputs, "seconds": round(outcome.seconds, 1)}
             self.store.keep(name, job.output, record)
             self.keys[name] = job.key
-            LOGGER.info("%s: %d cells in %.1f s", name, outcome.cells, outcome.seconds)
+            budget = presets.preset(self.store.folder.name).seconds.get(name)
+            against = f" (budget {budget:g} s)" if budget else ""
+            LOGGER.info("%s: %d cells in %.1f s%s", name, outcome.cells, outcome.seconds, against)
             return
         self.failed[name] = outcome.error
         if job.output.exists():
