@@ -186,8 +186,9 @@ def test_standard_error_of_a_spread_is_the_spread_of_spreads():
 
 
 def test_sample_of_one_has_no_spread():
-    row = angles.summarize(draw(UNIFORM, 3, samples=1))
-    assert row["angle_sd"] == row["angle_sd_se"] == row["cosine_se"] == 0
+    sample = angles.sample_angles(5, 1, theory.UNIFORM, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="draw at least 2"):
+        angles.summarize(sample)
 
 
 def test_log_slope_is_the_exponent():

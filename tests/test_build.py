@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bnn_geometry import sphinx_papermill
@@ -303,9 +304,13 @@ def chapter(tmp_path):
     path.parent.mkdir()
     path.write_text(
         CHAPTER.format(
-            name="one", imports="", body="pass", header="data: [mnist], runs: [best], after: [zero]"
+            name="one",
+            imports="",
+            body="pass",
+            header="data: [mnist], runs: [best], after: [zero], files: [rows.toml]",
         )
     )
+    (path.parent / "rows.toml").write_text("x = 1")
     run = tmp_path / "runs" / "best"
     run.mkdir(parents=True)
     (run / "history.csv").write_text("epoch\n1\n")
@@ -338,6 +343,25 @@ def test_the_key_knows_the_published_runs(chapter):
     assert key(chapter) != before
 
 
+def test_the_key_knows_the_files_beside_the_chapter(chapter):
+    before = key(chapter)
+    file = chapter.path.parent / "rows.toml"
+    file.write_text("x = 2")
+    assert key(chapter) != before
+    file.unlink()
+    with pytest.raises(UserError, match="not beside it"):
+        sphinx_papermill.load_chapter("one", chapter.path, "book")
+
+
+def test_a_note_for_the_ledger_leaves_no_trace_on_the_page_and_does_not_hide_the_figures_own():
+    figure = {"output_type": "display_data", "data": {}, "metadata": {"bnn_geometry": {"image": 1}}}
+    note = {"output_type": "display_data", "data": {}, "metadata": {"bnn_geometry": {"claim": 2}}}
+    cell = {"cell_type": "code", "metadata": {}, "source": "", "outputs": [figure, note]}
+    sphinx_papermill.as_page({"cells": [cell]})
+    assert cell["outputs"] == [figure]
+    assert cell["metadata"]["mystnb"] == {"image": 1}
+
+
 def test_the_key_knows_the_versions_of_the_libraries(chapter, monkeypatch):
     before = key(chapter)
     monkeypatch.setattr(sphinx_papermill, "_version", lambda name: "0.0")
@@ -349,8 +373,32 @@ def test_the_key_knows_what_the_build_injects(chapter):
 
 
 def test_chapters_come_after_what_they_build_on(chapter):
-    other = sphinx_papermill.Chapter("zero", chapter.path, chapter.notebook, (), (), (), {})
+    other = sphinx_papermill.Chapter("zero", chapter.path, chapter.notebook, (), (), (), (), {})
     order = sphinx_papermill.in_order({"one": chapter, "zero": other})
     assert [c.name for c in order] == ["zero", "one"]
     with pytest.raises(UserError, match="not there"):
         sphinx_papermill.in_order({"one": chapter})
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def test_the_index_heads_its_column_and_minus_signs_are_minus_signs():
+    frame = pd.DataFrame({"r": [-0.5, 0.5]}, index=pd.Index(["conv1", "a-b"], name="layer"))
+    html = sphinx_papermill.tidy_table(frame._repr_html_())
+    (head,) = re.findall(r"<thead>(.*?)</thead>", html, re.S)
+    assert head.count("<tr") == 1
+    assert re.findall(r"<th>(.*?)</th>", head) == ["layer", "r"]
+    assert "<td>−0.5</td>" in html
+    assert "a-b" in html
+
+
+def test_two_index_levels_head_both_columns():
+    frame = pd.DataFrame({"n": [1, 2]}, index=pd.MultiIndex.from_product(
+        [["x"], ["y", "z"]], names=["network", "layer"]))  # fmt: skip
+    head = sphinx_papermill.tidy_table(frame._repr_html_()).split("</thead>")[0]
+    assert re.findall(r"<th>(.*?)</th>", head) == ["network", "layer", "n"]
+
+
+def test_other_html_is_left_alone():
+    assert sphinx_papermill.tidy_table("<td>-1</td>") == "<td>-1</td>"

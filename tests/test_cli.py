@@ -93,11 +93,27 @@ def test_run_chapter_writes_a_notebook_with_the_parameters(tmp_path):
         (["random_vectors", "-p", "samples", "many"], "is int, as in samples = 0"),
         (["random_vectors", "-o", "book/x.ipynb"], "is inside the book"),
         (["random_vectors", "-o", "/no/such/folder/x.ipynb"], "There is no folder"),
+        (["random_vectors", "-o", "/"], "is a folder: name the file to write"),
     ],
 )
 def test_run_chapter_refuses_what_makes_no_sense(capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(ROOT)
     assert message in fails(capsys, "run-chapter", *arguments)
+
+
+def test_run_chapter_takes_its_preset_from_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("BNN_PRESET", "huge")
+    monkeypatch.chdir(ROOT)
+    assert "Unknown preset 'huge'" in fails(capsys, "run-chapter", "random_vectors")
+
+
+def test_a_run_is_probed_only_with_images_that_fit(tiny, capsys, tmp_path):
+    out = str(tmp_path / "run")
+    assert cli.main(["train", "mnist-mlp", "--width", "0.01", "--epochs", "1", "--out", out]) == 0
+    capsys.readouterr()
+    assert "takes images of shape (1, 28, 28)" in fails(
+        capsys, "probe", out, "--dataset", "cifar10"
+    )
 
 
 def test_run_chapter_reports_a_failing_cell_in_one_line(tmp_path):
@@ -173,6 +189,10 @@ def test_train_never_overwrites(tiny, capsys, tmp_path):
         (["train", "mnist-mlp", "--epochs", "0", "--out", "x"], "epochs must be positive"),
         (["train", "mnist-mlp", "--width", "-1", "--out", "x"], "width must be positive"),
         (["train", "mnist-mlp", "--device", "cuda", "--out", "x"], "There is no CUDA device"),
+        (["train", "mnist-mlp", "--width", "inf", "--out", "x"], "width must be at most 4"),
+        (["train", "mnist-mlp", "--seed", "-1", "--out", "x"], "The seed must be between"),
+        (["train", "mnist-mlp", "--device", "cpu", "--out", "/proc/x/y"], "No run can be written"),
+        (["probe", "no-such-run", "--images", "0"], "--images must be at least 1"),
         (["probe", "no-such-run"], "is not a whole run: "),
     ],
 )

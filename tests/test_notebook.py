@@ -110,3 +110,16 @@ def test_number_that_is_not_finite_is_refused(bad, kind, displayed):
     with pytest.raises(ValueError, match=r"r-first is .*cannot stand in the text"):
         notebook.glue("r-first", kind(bad))
     assert displayed == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.83e-7, "1.8 × 10⁻⁷"), (2.7e-303, "2.7 × 10⁻³⁰³"), (123.0, "1.2 × 10²")]
+)
+def test_small_numbers_are_printed_as_powers_of_ten(value, text):
+    assert notebook.scientific(value) == text
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_has_no_power_of_ten_is_refused(value):
+    with pytest.raises(ValueError, match="no positive number"):
+        notebook.scientific(value)

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry import angles, probes
 from bnn_geometry.errors import UserError
-from bnn_geometry.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
 from bnn_geometry.models import MLP, ConvNet
 
 NETWORKS = {"convnet": ConvNet, "mlp": MLP}
@@ -407,3 +407,74 @@ def test_table_has_a_row_per_layer():
         assert row["filter_r"] == np.median(finite)
         assert row["filter_r_25"] <= row["filter_r"] <= row["filter_r_75"]
         assert row["filter_r_25"] == np.quantile(finite, 0.25)
+
+
+# --- activations and directions -------------------------------------------------------------------
+
+
+@each_network
+def test_activations_before_and_after_binarizing_against_a_plain_loop(kind):
+    network, images = make(kind)
+    network.eval()
+    found = {s.layer: s for s in probes.probe_activations(network, images, batch_size=5)}
+    names = list(weight_layers(network))
+    assert list(found) == names[1:]  # what enters the first is not binarized
+
+    x = images.float() * 2 / 255 - 1
+    continuous = None
+    with torch.no_grad():
+        for name, module in network.named_children():
+            if name in found:
+                weight = module.binary_weight.double()
+                before = module.apply_weight(continuous.reshape(x.shape).double(), weight)
+                after = module.apply_weight(x.double(), weight)
+                r = np.corrcoef(after.flatten(), before.flatten())[0, 1]
+                assert found[name].r == pytest.approx(r, abs=1e-5)
+            if name.startswith(("act", "fcact")):
+                continuous = x
+            x = module(x)
+
+
+def test_activations_that_are_not_those_before_the_layer_are_refused():
+    class Between(nn.Sequential):
+        """Something stands between the binarization and the layer."""
+
+    network = Between(nn.Flatten(), BinaryActivation(), nn.BatchNorm1d(4), BinaryLinear(4, 2))
+    with torch.no_grad():
+        network[3].weight.uniform_(-1, 1)
+    with pytest.raises(UserError, match="is not the activation before it"):
+        probes.probe_activations(network, pixels(0, 8, 1, 2, 2))
+
+
+def test_principal_directions_of_inputs_whose_covariance_is_known():
+    # standard deviations 8, 4, 2, 1 along rotated axes; the first two are binary
+    axes = torch.tensor(
+        [[1.0, 1, 1, 1], [1, 1, -1, -1], [1, -1, 0, 0], [0, 0, 1, -1]], dtype=torch.float64
+    )
+    axes = axes / axes.norm(dim=1, keepdim=True)
+    sizes = torch.tensor([8.0, 4.0, 2.0, 1.0], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(256, 20, 4, dtype=torch.float64, generator=generator) * sizes @ axes
+    network = Table(uniform(3, 4), table.float())
+    images = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
+    found = probes.principal_directions(network, images, count=3, samples=5120)
+    assert found["direction"].tolist() == [1, 2, 3]
+    assert found["n"].tolist() == [4] * 3
+    assert found["variance"].tolist() == pytest.approx([64 / 85, 16 / 85, 4 / 85], abs=0.02)
+    assert found["angle"][:2].tolist() == pytest.approx([0, 0], abs=3)
+    assert found["r"][:2].tolist() == pytest.approx([1, 1], abs=0.01)
+    assert found["angle"][2] == pytest.approx(45, abs=6)  # (1, −1, 0, 0): half of it is noise
+
+
+def test_principal_directions_of_a_convolution_are_those_of_its_patches():
+    network, images = make("convnet")
+    found = probes.principal_directions(network, images, count=2, samples=12 * 32 * 32)
+    patches = F.unfold(images.double() * 2 / 255 - 1, 3, padding=1).movedim(1, 2).reshape(-1, 27)
+    values, vectors = np.linalg.eigh(np.cov(patches.numpy().T))
+    first = found[found["layer"] == "conv1"].iloc[0]
+    assert first["variance"] == pytest.approx(values[-1] / values.sum(), abs=1e-6)
+    v = vectors[:, -1]
+    b = np.where(v > 0, 1.0, -1.0)
+    assert first["angle"] == pytest.approx(float(angles.angle(v, b)), abs=1e-3)
+    r = np.corrcoef(patches.numpy() @ v, patches.numpy() @ b)[0, 1]
+    assert first["r"] == pytest.approx(r, abs=1e-6)

@@ -298,3 +298,35 @@ def test_no_covariance_gives_no_correlation():
 def test_covariance_of_another_size_is_refused():
     with pytest.raises(ValueError, match="matmul"):
         theory.predicted_correlation(np.ones(3), np.ones(3), np.eye(4))
+
+
+# --- vectors of signs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 101, 10_000])
+def test_the_law_of_two_sign_vectors_has_mean_zero_and_variance_one_over_n(n):
+    cosine, probability = theory.binary_pair_law(n)
+    assert len(cosine) == n + 1
+    assert np.all(np.diff(cosine) > 0)
+    assert probability.sum() == pytest.approx(1, abs=1e-10)
+    assert probability @ cosine == pytest.approx(0, abs=1e-10)
+    assert probability @ cosine**2 == pytest.approx(theory.pair_cosine_sd(n) ** 2, rel=1e-9)
+
+
+def test_the_law_of_two_sign_vectors_by_counting_all_of_them():
+    n = 4
+    signs = 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1) - 1
+    values, counts = np.unique(signs @ signs.T / n, return_counts=True)
+    cosine, probability = theory.binary_pair_law(n)
+    np.testing.assert_allclose(values, cosine)
+    np.testing.assert_allclose(counts / 4**n, probability)
+
+
+def test_kanervas_example():
+    # 5000 ± 50 places of 10,000
+    assert theory.hamming_sd(10_000) == 50
+
+
+def test_a_sign_vector_is_its_own_binarization():
+    assert theory.mean_cosine(theory.SIGNS, 7) == pytest.approx(1, rel=1e-9)
+    assert theory.limit_angle(theory.SIGNS) == 0

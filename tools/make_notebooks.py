@@ -22,16 +22,21 @@ from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, as_reference, 
 
 
 def main(names: list[str]) -> int:
-    """Regenerate the named chapters' notebooks, or all."""
+    """Regenerate the named chapters' notebooks and the ledger's, or all."""
     with tempfile.TemporaryDirectory() as scratch:
         pin(Path(scratch))
         # imported late: torch reads the number of threads when it is loaded
         import nbformat
 
-        from bnn_geometry import execute
+        from bnn_geometry import execute, sphinx_papermill
 
-        for chapter in CHAPTERS:
-            if names and chapter.stem not in names:
+        chapters = {
+            path.stem: sphinx_papermill.load_chapter(path.stem, path, PARAMETERS["preset"])
+            for path in CHAPTERS
+        }
+        # each after what it builds on: the ledger reads the notebooks of the others
+        for chapter in (c.path for c in sphinx_papermill.in_order(chapters)):
+            if names and chapter.stem not in [*names, "claims"]:
                 continue
             executed = Path(scratch) / f"{chapter.stem}.ipynb"
             declared = execute.declared_parameters(execute.read_chapter(chapter))

@@ -16,6 +16,7 @@ CHUNK_VALUES = 1 << 21
 _DRAW: dict[str, Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]] = {
     theory.UNIFORM.name: lambda g, shape: g.uniform(-1.0, 1.0, shape),
     theory.GAUSSIAN.name: lambda g, shape: g.standard_normal(shape),
+    theory.SIGNS.name: lambda g, shape: 2.0 * g.integers(0, 2, shape, dtype=np.int8) - 1.0,
 }
 
 
@@ -149,6 +150,8 @@ def summarize(sample: AngleSample) -> dict[str, float]:
         ``angle_sd_se``, ``angle_sd_theory``: spread of that angle, degrees, and the delta method;
         ``pair_sd``, ``pair_sd_se``, ``pair_sd_exact``: spread of the cosine of a random pair.
     """
+    if len(sample.binarized) < 2:
+        raise ValueError("One sample has no spread: draw at least 2.")
     cosine_sd, _ = _spread(sample.binarized)
     angle_sd, angle_sd_se = _spread(sample.binarized_angle)
     pair_sd, pair_sd_se = _spread(sample.pairs)

@@ -12,19 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bnn_geometry import __version__, data, presets
+from bnn_geometry import __version__, claims, data, presets
 from bnn_geometry.errors import UserError
 
 # torch, papermill and Sphinx are imported by the commands that need them: the others start at once.
-
-
-def _find_book() -> Path:
-    """The folder ``book`` of this checkout: under the working directory, or that of the package."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "book" / "_toc.yml").exists():
-            return folder / "book"
-    raise UserError("There is no book here: run this inside the project's folder.")
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -33,6 +24,7 @@ def _fetch(args: argparse.Namespace) -> None:
 
 
 def _status(args: argparse.Namespace) -> None:
+    preset = presets.from_environment()
     for name in data.DATASETS:
         print(data.describe(name, root=args.data))
     if args.data_only:
@@ -46,7 +38,7 @@ def _status(args: argparse.Namespace) -> None:
     name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     print(f"device: {name}; trains in {resolve_precision('auto', device)}")
     print(f"torch {torch.__version__}, Python {sys.version.split()[0]}, bnn-geometry {__version__}")
-    print(f"preset: {presets.from_environment()} (set BNN_PRESET to change it)")
+    print(f"preset: {preset} (set BNN_PRESET to change it)")
     for label, folder in _stores().items():
         print(f"{label}: {_size(folder)} in {folder}")
 
@@ -54,7 +46,7 @@ def _status(args: argparse.Namespace) -> None:
 def _stores() -> dict[str, Path]:
     stores = {"decoded data": data.cache_root() / "decoded"}
     with suppress(UserError):
-        stores["executed chapters"] = _find_book() / ".executed"
+        stores["executed chapters"] = claims.book_folder() / ".executed"
     return stores
 
 
@@ -64,7 +56,7 @@ def _size(folder: Path) -> str:
 
 
 def _clean(args: argparse.Namespace) -> None:
-    book = _find_book()
+    book = claims.book_folder()
     targets = [book / ".executed", book / "_build"]
     if args.decoded:
         targets.append(data.cache_root() / "decoded")
@@ -90,19 +82,23 @@ def _parse_value(text: str) -> Any:
 def _run_chapter(args: argparse.Namespace) -> None:
     from bnn_geometry import execute
 
-    book = _find_book()
+    book = claims.book_folder()
     name = args.chapter.removesuffix(".py")
     path = book / f"{name}.py"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in book.glob("*.py")))
         raise UserError(f"There is no chapter {name!r}; there is {known}.")
     parameters = {key: _parse_value(value) for key, value in args.parameters}
+    notebook = execute.read_chapter(path)
+    if os.environ.get("BNN_PRESET") and "preset" in execute.declared_parameters(notebook):
+        parameters = {"preset": presets.from_environment(), **parameters}
     output = Path(args.output or f"{name}.ipynb").absolute()
     if output.is_relative_to(book):
         raise UserError(f"{output} is inside the book: name an output elsewhere, with --output.")
     if not output.parent.is_dir():
         raise UserError(f"There is no folder {output.parent} to write {output.name} to.")
-    notebook = execute.read_chapter(path)
+    if output.is_dir():
+        raise UserError(f"{output} is a folder: name the file to write.")
     execute.check_parameters(notebook, parameters, name)
     os.environ.setdefault("BNN_LIVE", str(book / ".executed" / "live"))
     if args.data:
@@ -127,6 +123,12 @@ def _train(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if out.exists():
         raise UserError(f"There is something at {out} already: choose another folder.")
+    try:  # before an hour of training, not after
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"No run can be written to {out}: {error.strerror}.") from error
+    if not 0 <= args.seed < 2**63:
+        raise UserError(f"The seed must be between 0 and 2⁶³ − 1, not {args.seed}.")
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
@@ -147,12 +149,21 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _probe(args: argparse.Namespace) -> None:
-    from bnn_geometry import probes, runs
+    import torch
 
+    from bnn_geometry import probes, runs, training
+
+    if args.images < 1:
+        raise UserError(f"--images must be at least 1, not {args.images}.")
     run = runs.read(Path(args.run_folder))
     dataset = data.load(args.dataset or run.recipe.dataset, root=args.data)
-    images = dataset.test.images[: args.images]
-    table = probes.as_table(probes.probe_weights(run.network(), images))
+    network = run.network()
+    training.check_fit(network, dataset)
+    # at random: the test images of some copies are sorted by class
+    generator = torch.Generator().manual_seed(run.seed)
+    order = torch.randperm(len(dataset.test.images), generator=generator)
+    images = dataset.test.images[order[: args.images]]
+    table = probes.as_table(probes.probe_weights(network, images))
     if args.json:
         result = {
             "run": args.run_folder,
@@ -166,8 +177,23 @@ def _probe(args: argparse.Namespace) -> None:
         print(table.round(3).to_string())
 
 
+def _claims(args: argparse.Namespace) -> None:
+    preset = presets.preset(args.preset).name if args.preset else presets.from_environment()
+    folder = claims.executed_folder(preset)
+    if not any(folder.glob("*.ipynb")):
+        raise UserError(
+            f"Nothing has been built with preset {preset} yet: `BNN_PRESET={preset} make book` "
+            "builds the book, and then the claims can be judged."
+        )
+    rows = claims.ledger(preset, folder=folder)
+    if args.json:
+        print(json.dumps(claims.as_records(rows), indent=2, ensure_ascii=False))
+    else:
+        print(claims.as_text(rows))
+
+
 def _lab(args: argparse.Namespace) -> None:
-    book = _find_book()
+    book = claims.book_folder()
     settings = data.cache_root() / "lab-settings"
     # A double click opens a chapter as a notebook, and nothing is asked of other hosts. The user's
     # own JupyterLab stays as it is.
@@ -221,13 +247,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--width", type=float, help="scale of every hidden layer")
     sub.add_argument("--epochs", type=int)
     sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    sub.add_argument(
+        "--device", choices=("cpu", "cuda"), help="default: cuda where there is one, else cpu"
+    )
     sub.add_argument("--out", required=True, metavar="DIR")
 
     sub = command("probe", _probe, "Measure dot products of a trained run, layer by layer.")
     sub.add_argument("run_folder", metavar="RUN")
     sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
     sub.add_argument("--images", type=int, default=500, help="test images (default 500)")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("claims", _claims, "Print the ledger of claims of the book that was built.")
+    sub.add_argument("--preset", help="smoke, book or paper (default: $BNN_PRESET, else book)")
     sub.add_argument("--json", action="store_true")
 
     command("lab", _lab, "Open JupyterLab with the chapters; other options are passed on to it.")

@@ -218,7 +218,8 @@ def execute(
             )
         except PapermillExecutionError as failure:
             value = _ESCAPES.sub("", failure.evalue).strip().splitlines() or [""]
-            error = f"{failure.ename}: {value[0]}"
+            # a UserError is a sentence already
+            error = value[0] if failure.ename == "UserError" else f"{failure.ename}: {value[0]}"
         except CellTimeoutError:
             error = f"it did not end within {timeout:g} s and was stopped"
         except DeadKernelError:

@@ -1,4 +1,4 @@
-"""What a chapter hands to its page: figures with name, caption and description, and numbers."""
+"""What a chapter hands to its page: figures with name, caption and alt text, and numbers."""
 
 from __future__ import annotations
 
@@ -68,3 +68,18 @@ def glue(name: str, value: object) -> None:
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": mime}},
     )
+
+
+def scientific(value: float) -> str:
+    """A small number as it is printed: 1.8 × 10⁻⁷.
+
+    Raises
+    ------
+    ValueError
+        If the number is not positive and finite.
+    """
+    if not 0 < value < np.inf:
+        raise ValueError(f"{value} is no positive number to write as a power of ten.")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa} × 10{power}"

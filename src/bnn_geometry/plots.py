@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
     from bnn_geometry.angles import AngleSample
+    from bnn_geometry.dynamics import Flow
     from bnn_geometry.probes import LayerStatistics
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = (sns.color_palette("colorblind")[i] for i in range(5))
@@ -116,6 +117,8 @@ def plot_trend(
     theory: str,
     label: str,
     colour: object,
+    marker: str = "o",
+    style: str = "-",
 ) -> Axes:
     """A measured quantity against n on logarithmic axes, with its theory as a line.
 
@@ -127,14 +130,15 @@ def plot_trend(
     value, error, theory : str
         Columns: measured, its standard error, expected.
     label : str
-    colour : matplotlib colour
+    colour, marker, style
+        Of matplotlib; curves that nearly coincide differ in all three.
     """
-    ax.plot(table["n"], table[theory], color=colour, lw=1.2, label=f"{label}: theory")
+    ax.plot(table["n"], table[theory], color=colour, lw=1.2, ls=style, label=f"{label}: theory")
     ax.errorbar(
         table["n"],
         table[value],
         yerr=table[error],
-        fmt="o",
+        fmt=marker,
         ms=4,
         color=colour,
         label=f"{label}: simulated",
@@ -179,7 +183,9 @@ def plot_dot_products(statistics: LayerStatistics, ax: Axes, *, axis_labels: boo
     counts = np.ma.masked_equal(statistics.histogram.T, 0)
     ax.pcolormesh(x, y, counts, norm=LogNorm(), cmap="viridis", rasterized=True)
     if np.isfinite(statistics.slope):
-        ax.plot(x, statistics.intercept + statistics.slope * x, color=VERMILION, lw=1.5)
+        line = statistics.intercept + statistics.slope * x
+        ax.plot(x, line, color="white", lw=2.4)  # an edge, to be seen on any colour
+        ax.plot(x, line, color="black", lw=1.1)
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     ax.grid(False)
@@ -242,3 +248,148 @@ def legend_panel(empty: Axes, source: Axes) -> None:
     handles, labels = source.get_legend_handles_labels()
     empty.axis("off")
     empty.legend(handles, labels, loc="center")
+
+
+def plot_angle_comparison(
+    angles: Sequence[tuple[str, pd.DataFrame]], ax: Axes, *, limits: dict[str, float]
+) -> Axes:
+    """Angle between weights and binary weights of every filter, by layer, of two networks.
+
+    Parameters
+    ----------
+    angles : sequence of two (label, DataFrame)
+        From :func:`bnn_geometry.probes.weight_angles`.
+    ax : Axes
+    limits : dict
+        Label → angle in degrees, drawn as horizontal lines.
+    """
+    table = pd.concat([frame.assign(network=label) for label, frame in angles])
+    sns.boxplot(
+        data=table,
+        x="layer",
+        y="angle",
+        hue="network",
+        palette=[BLUE, ORANGE],
+        fliersize=2,
+        width=0.7,
+        ax=ax,
+    )
+    for (label, angle), style in zip(limits.items(), ("--", ":"), strict=False):
+        ax.axhline(angle, color="black", lw=1, ls=style, label=f"{label}: {angle:.1f}°")
+    ax.set(xlabel="", ylabel="angle between $w$ and bin($w$) (degrees)")
+    ax.grid(axis="x", visible=False)
+    ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+    return ax
+
+
+def plot_conversion(table: pd.DataFrame, ax: Axes, *, references: dict[str, float]) -> Axes:
+    """Test errors of a network binarized in several ways, before and after refitting batch norm.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index: what was binarized. Columns ``kept`` and ``refitted``, test errors, and
+        ``kept_error`` and ``refitted_error``, their standard errors; all in percent.
+    ax : Axes
+    references : dict
+        Label → test error in percent, drawn as vertical lines; at most three.
+    """
+    rows = np.arange(len(table))
+    for column, label, marker, colour, shift in (
+        ("kept", "batch norm as trained", "o", VERMILION, -0.12),
+        ("refitted", "batch norm refitted", "s", BLUE, 0.12),
+    ):
+        ax.errorbar(
+            table[column],
+            rows + shift,
+            xerr=table[f"{column}_error"],
+            fmt=marker,
+            ms=7,
+            color=colour,
+            label=label,
+        )
+    for (label, error), style in zip(references.items(), ("-", "--", ":"), strict=False):
+        ax.axvline(error, color="black", lw=1.2, ls=style, label=label)
+    ax.set_yticks(rows, table.index)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="test error (%)", ylabel="binarized", xlim=(0, 100))
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return ax
+
+
+def plot_flow_plane(flow: Flow, ax: Axes, *, target: NDArray) -> Axes:
+    """A flow in two dimensions: the path of u, the four binary vectors, v* and the mean of f(u).
+
+    Parameters
+    ----------
+    flow : Flow
+        Of one row in two dimensions, with its path.
+    ax : Axes
+    target : ndarray, shape (2,)
+        v*; only its direction is drawn.
+    """
+    path = flow.path[:, 0]
+    end = 1.3 * target / np.abs(target).max()
+    ax.axhline(0, color="0.75", lw=1)
+    ax.axvline(0, color="0.75", lw=1)
+    ax.plot([0, end[0]], [0, end[1]], color="black", lw=1, ls="--", label="direction of $v^*$")
+    ax.plot(*path.T, ".-", color=BLUE, ms=4, lw=1, label="$u$")
+    ax.plot(*path[0], "o", color=BLUE, ms=8, mfc="none", label="start of $u$")
+    corners = [-1, -1, 1, 1], [-1, 1, -1, 1]
+    ax.plot(*corners, "s", color=VERMILION, ms=9, ls="", label="binary vectors")
+    ax.plot(*flow.mean_output[0], "*", color="black", ms=13, ls="", label="mean of $f(u)$")
+    ax.set(xlabel="first entry", ylabel="second entry", aspect="equal")
+    ax.set_xlim(-1.35, 1.35)
+    ax.set_ylim(-1.35, 1.35)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    return ax
+
+
+def plot_flow_angles(flow: Flow, ax: Axes, *, lines: dict[str, float], row: int = 0) -> Axes:
+    """Angles of f(u) and of u with v* along one flow.
+
+    Parameters
+    ----------
+    flow : Flow
+    ax : Axes
+    lines : dict
+        Label → angle in degrees, drawn as horizontal lines.
+    row : int
+        Which of the flows.
+    """
+    outputs = flow.output_angle[:, row]
+    ax.plot(flow.steps, outputs, color=VERMILION, lw=1.2, drawstyle="steps-post", label="$f(u)$")
+    ax.plot(flow.steps, flow.latent_angle[:, row], color=BLUE, lw=1.8, ls="-.", label="$u$")
+    for (label, angle), style in zip(lines.items(), ("--", ":"), strict=False):
+        ax.axhline(angle, color="black", lw=1.2, ls=style, label=label)
+    ax.set(xlabel="updates", ylabel="angle with $v^*$ (degrees)", ylim=(0, None))
+    ax.legend(loc="upper right")
+    return ax
+
+
+def plot_excess(table: pd.DataFrame, ax: Axes) -> Axes:
+    """What is missing to the nearest binary vector, against n.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns n; excess, its standard error excess_se, excess_theory: degrees.
+    ax : Axes
+    """
+    ax.plot(table["n"], table["excess_theory"], color=VERMILION, lw=1.2, label="expected")
+    ax.errorbar(
+        table["n"],
+        table["excess"],
+        yerr=table["excess_se"],
+        fmt="o",
+        ms=5,
+        capsize=3,
+        color=VERMILION,
+        label="measured",
+    )
+    ax.axhline(0, color="black", lw=1.2, ls="--", label="nearest binary vector")
+    ax.set(xscale="log", xlabel="dimension n", ylabel="excess angle of $f(u)$ (degrees)")
+    ax.set_ylim(bottom=-0.5)
+    ax.legend()
+    return ax

@@ -17,9 +17,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.quantize import binarize
 from bnn_geometry.training import scale_images
 
 BINS = 50
@@ -134,7 +136,11 @@ def _finish(name: str, layer: BinaryLinear | BinaryConv2d, moments: _Moments) ->
     # E‖x‖²·‖w‖², per filter
     energy = layer.fan_in * moments.energy / moments.inputs
     floor_a = _ROUNDING**2 * energy * layer.fan_in
-    floor_b = _ROUNDING**2 * energy * layer.weight.double().flatten(1).square().sum(1).cpu().numpy()
+    floor_b = (
+        _ROUNDING**2
+        * energy
+        * layer.weight.detach().double().flatten(1).square().sum(1).cpu().numpy()
+    )
     var_a = np.maximum(saa / n - (sa / n) ** 2, 0)
     var_b = np.maximum(sbb / n - (sb / n) ** 2, 0)
     var_a[var_a <= floor_a] = 0
@@ -184,14 +190,38 @@ def _watching(
             handle.remove()
 
 
+_See = Callable[[str, BinaryLinear | BinaryConv2d, Tensor], None]
+
+
 @torch.no_grad()
+def _look(network: nn.Module, images: Tensor, batch_size: int, see: _See) -> None:
+    """Run the network in evaluation mode and float32; ``see`` gets each weight layer's input."""
+    layers = weight_layers(network)
+    if not layers:
+        raise UserError("The network has no binary layer to probe.")
+    if len(images) == 0:
+        raise UserError("There are no images to probe the network with.")
+    for name, layer in layers.items():
+        if not torch.isfinite(layer.weight).all():
+            raise UserError(f"Layer {name} has weights that are not finite: it cannot be probed.")
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    try:
+        with _watching(layers, see), torch.autocast(device.type, enabled=False):
+            for start in range(0, len(images), batch_size):
+                network(scale_images(images[start : start + batch_size].to(device)))
+    finally:
+        network.train(was_training)
+
+
 def probe_weights(
     network: nn.Module, images: Tensor, *, batch_size: int = 50
 ) -> list[LayerStatistics]:
     r"""Statistics of x·w^b (first) against x·w^c (second) in every weight layer.
 
     x is what enters the layer when the network runs as it was trained, in evaluation mode and in
-    float32: real pixels in the first layer, ±1 in the others.
+    float32: real pixels in the first layer, ±1 in the others (and 0 where a convolution pads).
 
     Parameters
     ----------
@@ -213,13 +243,6 @@ def probe_weights(
         a layer that the network does not use.
     """
     layers = weight_layers(network)
-    if not layers:
-        raise UserError("The network has no binary layer to probe.")
-    if len(images) == 0:
-        raise UserError("There are no images to probe the network with.")
-    for name, layer in layers.items():
-        if not torch.isfinite(layer.weight).all():
-            raise UserError(f"Layer {name} has weights that are not finite: it cannot be probed.")
     moments = {name: _Moments() for name in layers}
 
     def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
@@ -228,16 +251,136 @@ def probe_weights(
         latent = layer.apply_weight(x, layer.weight.float())
         moments[name].add(x, _by_filter(layer, binary), _by_filter(layer, latent))
 
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
-    try:
-        with _watching(layers, see), torch.autocast(device.type, enabled=False):
-            for start in range(0, len(images), batch_size):
-                network(scale_images(images[start : start + batch_size].to(device)))
-    finally:
-        network.train(was_training)
+    _look(network, images, batch_size, see)
     return [_finish(name, layer, moments[name]) for name, layer in layers.items()]
+
+
+def probe_activations(
+    network: nn.Module, images: Tensor, *, batch_size: int = 50
+) -> list[LayerStatistics]:
+    r"""Statistics of w^b·x^b (first) against w^b·x^c (second) in every layer with binary inputs.
+
+    x^b is what enters the layer, x^c what the :class:`BinaryActivation` before it was given: the
+    activation after batch norm and before it is binarized.
+
+    Parameters
+    ----------
+    network : Module
+        Whose layers run one after the other, as those of :mod:`bnn_geometry.models` do.
+    images : Tensor of uint8, shape (images, channels, h, w)
+    batch_size : int
+        As for :func:`probe_weights`.
+
+    Returns
+    -------
+    list of LayerStatistics
+        In the order of the layers, without those whose input is not binarized.
+
+    Raises
+    ------
+    UserError
+        As :func:`probe_weights`, or if what enters a layer is not the binarization of what left
+        the batch norm before it.
+    """
+    layers = weight_layers(network)
+    moments: dict[str, _Moments] = {}
+    last: list[Tensor] = []  # x^c of the next weight layer
+
+    def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
+        if not last:
+            return
+        continuous = last.pop().reshape(x.shape).float()
+        if not torch.equal(binarize(continuous), x.float()):
+            raise UserError(f"What enters layer {name} is not the activation before it, binarized.")
+        weight = layer.binary_weight.float()
+        binary = layer.apply_weight(x.float(), weight)
+        moments.setdefault(name, _Moments()).add(
+            x, _by_filter(layer, binary), _by_filter(layer, layer.apply_weight(continuous, weight))
+        )
+
+    handles = [
+        module.register_forward_pre_hook(lambda _, args: last.append(args[0]))
+        for module in network.modules()
+        if isinstance(module, BinaryActivation)
+    ]
+    try:
+        _look(network, images, batch_size, see)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [_finish(name, layers[name], moments[name]) for name in layers if name in moments]
+
+
+def principal_directions(
+    network: nn.Module,
+    images: Tensor,
+    *,
+    count: int = 5,
+    samples: int = 2000,
+    seed: int = 0,
+    batch_size: int = 50,
+) -> pd.DataFrame:
+    r"""The directions v along which a layer's inputs x vary most, and what binarizing costs them.
+
+    The inputs are the vectors with which weight vectors are multiplied: patches of a convolution,
+    whole activations of a dense layer. Directions and correlations come from the same sample.
+
+    Parameters
+    ----------
+    network, images, batch_size
+        As for :func:`probe_weights`.
+    count : int
+        Directions per layer, in falling order of variance.
+    samples : int
+        Input vectors per layer, drawn at random.
+    seed : int
+        Of that draw.
+
+    Returns
+    -------
+    DataFrame
+        Columns layer, n (fan-in), direction (from 1), variance (part of the total), angle (between
+        v and bin(v), degrees) and r (Pearson, of x·v and x·bin(v)).
+
+    Raises
+    ------
+    UserError
+        As :func:`probe_weights`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batches = -(-len(images) // batch_size)
+    kept: dict[str, list[Tensor]] = {}
+
+    def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
+        if isinstance(layer, BinaryConv2d):
+            size = layer.weight.shape[-1]
+            x = F.unfold(x, size, padding=layer.padding).movedim(1, 2)  # (batch, positions, n)
+        rows = x.reshape(-1, layer.fan_in)
+        chosen = torch.randperm(len(rows), generator=generator)[: -(-samples // batches)]
+        kept.setdefault(name, []).append(rows[chosen.to(x.device)].cpu().double())
+
+    _look(network, images, batch_size, see)
+    table = []
+    for name, parts in kept.items():
+        x = torch.cat(parts)
+        x = x - x.mean(0)
+        _, size, directions = torch.linalg.svd(x, full_matrices=False)
+        for i, v in enumerate(directions[:count]):
+            b = binarize(v)
+            along, binary = x @ v, x @ b
+            table.append(
+                {
+                    "layer": name,
+                    "n": len(v),
+                    "direction": i + 1,
+                    "variance": float(size[i] ** 2 / size.square().sum()),
+                    "angle": float(
+                        torch.rad2deg(torch.arccos((v @ b / len(v) ** 0.5).clamp(max=1)))
+                    ),
+                    "r": float(along @ binary / (along.norm() * binary.norm())),
+                }
+            )
+    return pd.DataFrame(table)
 
 
 def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:

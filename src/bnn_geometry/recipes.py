@@ -7,6 +7,9 @@ from typing import Any
 
 from bnn_geometry.errors import UserError
 
+MAX_WIDTH = 4
+"""The paper's network at four times its width has 224 million weights: a typing error beyond."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -66,6 +69,8 @@ class Recipe:
                 )
         if changed.validation_images < 0 or (changed.train_images or 0) < 0:
             raise UserError("A recipe's numbers of images must not be negative.")
+        if changed.width > MAX_WIDTH:
+            raise UserError(f"A recipe's width must be at most {MAX_WIDTH}, not {changed.width}.")
         if changed.batch_size < 2:
             raise UserError("A recipe's batch_size must be at least 2: batch norm needs a batch.")
         return changed

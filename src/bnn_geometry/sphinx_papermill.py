@@ -15,6 +15,7 @@ What a chapter builds on stands in its notebook metadata::
     #     after: [training]        # chapters
     #     data: [cifar10]          # names that bnn_geometry.data knows
     #     runs: [cifar10-fast-w1]  # folders of runs/
+    #     files: [claims.toml]     # files beside the chapter
     # ---
 """
 
@@ -25,6 +26,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -36,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from sphinx.util import logging
 
-from bnn_geometry import presets, sources
+from bnn_geometry import data, presets, sources
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import (
     Worker,
@@ -76,6 +78,9 @@ LIBRARIES = [
     "jupytext",
 ]
 
+SHOWN_LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
+"""Those that a page names; all of them enter its key."""
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -88,7 +93,7 @@ class Chapter:
     path : Path
     notebook : NotebookNode
         Not executed.
-    after, data, runs : tuple of str
+    after, data, runs, files : tuple of str
         What it builds on.
     parameters : dict
         Injected by this build.
@@ -100,6 +105,7 @@ class Chapter:
     after: tuple[str, ...]
     data: tuple[str, ...]
     runs: tuple[str, ...]
+    files: tuple[str, ...]
     parameters: dict[str, Any]
 
     @property
@@ -124,7 +130,11 @@ def load_chapter(name: str, path: Path, preset: str) -> Chapter:
     """
     notebook = read_chapter(path)
     declared = dict(notebook.metadata.get("bnn_geometry", {}))
-    lists = {key: _names(declared.pop(key, []), key, name) for key in ("after", "data", "runs")}
+    keys = ("after", "data", "runs", "files")
+    lists = {key: _names(declared.pop(key, []), key, name) for key in keys}
+    for file in lists["files"]:
+        if not (path.parent / file).is_file():
+            raise UserError(f"Chapter {name} reads {file!r}, which is not beside it.")
     if declared:
         raise UserError(
             f"Chapter {name}: unknown bnn_geometry.{next(iter(declared))} in its header."
@@ -186,8 +196,6 @@ def inputs(
     runs : Path
         Folder of the published runs.
     """
-    from bnn_geometry import data
-
     return {
         "format": FORMAT,
         "text": sources.text_hash(chapter.path.read_text(encoding="utf-8")),
@@ -196,6 +204,7 @@ def inputs(
         "after": {name: upstream[name] for name in chapter.after},
         "data": {name: data.fingerprint(name) for name in chapter.data},
         "runs": {name: _folder_hash(runs / name) for name in chapter.runs},
+        "files": {name: sources.file_hash(chapter.path.parent / name) for name in chapter.files},
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
@@ -317,7 +326,10 @@ class _Schedule:
             parameters=chapter.parameters,
             cwd=Path(self.app.srcdir),
             timeout=self.timeout,
-            environment={"BNN_LIVE": os.environ.get("BNN_LIVE") or str(self.store.root / "live")},
+            environment={
+                "BNN_LIVE": os.environ.get("BNN_LIVE") or str(self.store.root / "live"),
+                "BNN_EXECUTED": str(self.store.folder),  # the ledger reads the others' results
+            },
         )
         return _Job(chapter, worker, output, values, key)
 
@@ -325,7 +337,14 @@ class _Schedule:
         name = job.chapter.name
         outcome = job.worker.outcome()
         if outcome.ok:
-            record = {"key": job.key, "inputs": job.inputs, "seconds": round(outcome.seconds, 1)}
+            record = {
+                "key": job.key,
+                "inputs": job.inputs,
+                "preset": self.store.folder.name,
+                "seconds": round(outcome.seconds, 1),
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+                "data_sources": {n: data.locate(n).source for n in job.chapter.data},
+            }
             self.store.keep(name, job.output, record)
             self.keys[name] = job.key
             budget = presets.preset(self.store.folder.name).seconds.get(name)
@@ -418,11 +437,36 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
     app.env.papermill_keys[docname] = keys[docname]  # type: ignore[attr-defined]
 
 
+_INDEX_NAMES = re.compile(
+    r'(<tr style="text-align: right;">\s*)((?:<th></th>\s*)+)(.*?</tr>)\s*'
+    r"<tr>\s*((?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+</tr>",
+    re.S,
+)
+
+
+def tidy_table(html: str) -> str:
+    """A table of pandas as a reader expects it.
+
+    The names of the index head their columns instead of taking a row of their own, and negative
+    numbers have a minus sign instead of a hyphen.
+
+    Parameters
+    ----------
+    html : str
+        From ``DataFrame._repr_html_``; anything else comes back as it is.
+    """
+    if 'class="dataframe"' not in html:
+        return html
+    html = _INDEX_NAMES.sub(lambda m: m[1] + m[4] + m[3], html, count=1)
+    return re.sub(r"(<td>)-(?=\d)", r"\1−", html)
+
+
 def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
     """Fold the code; turn what chapters noted on figures into cell options of myst-nb.
 
     A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The notes are those
-    of :func:`bnn_geometry.notebook.show`.
+    of :func:`bnn_geometry.notebook.show`; those of :func:`bnn_geometry.claims.record` are for the
+    ledger and leave no trace on the chapter's own page.
 
     Parameters
     ----------
@@ -435,11 +479,44 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
         tags = cell["metadata"].setdefault("tags", [])
         if not {"parameters", "show-input"} & set(tags):
             tags.append("hide-input")
+        shown = []
         for output in cell["outputs"]:
-            options = output.get("metadata", {}).get("bnn_geometry")
-            if options:
-                cell["metadata"]["mystnb"] = options
+            noted = output.get("metadata", {}).get("bnn_geometry", {})
+            if "claim" in noted:
+                continue
+            if noted:
+                cell["metadata"]["mystnb"] = noted
+            if "text/html" in output.get("data", {}):
+                output["data"]["text/html"] = tidy_table("".join(output["data"]["text/html"]))
+            shown.append(output)
+        cell["outputs"] = shown
+    made = notebook["metadata"].get("bnn_geometry", {})
+    if "key" in made:
+        notebook["cells"].append(
+            {
+                "cell_type": "markdown",
+                "id": "made",
+                "metadata": {},
+                "source": _how_it_was_made(made),
+            }
+        )
     return notebook
+
+
+def _how_it_was_made(record: Mapping[str, Any]) -> str:
+    # a fold at the end of the page
+    used = record["inputs"]
+    libraries = ", ".join(f"{name} {used['libraries'][name]}" for name in SHOWN_LIBRARIES)
+    lines = [
+        f"Executed in {record['seconds']:g} s at preset `{record['preset']}`, on "
+        f"{record['machine']} (CPU), with Python {used['python']}, {libraries}."
+    ]
+    lines += [
+        f"Images for `{name}`: {source}, fingerprint `{used['data'][name][:12]}`."
+        for name, source in record["data_sources"].items()
+    ]
+    body = "\n\n".join(lines)
+    return f":::{{dropdown}} How this page was made\n{body}\n:::\n"
 
 
 def offer_download(

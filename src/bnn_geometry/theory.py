@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,11 @@ GAUSSIAN = EntryLaw(
     3.0,
     _laplace_gaussian,
 )
-"""Standard Gaussian entries: the vector's direction is uniform on the sphere."""
+"""Standard Gaussian entries; the direction of the vector is uniform on the sphere."""
+
+
+SIGNS = EntryLaw("±1", 1.0, 1.0, 1.0, 1.0, lambda t: (float(np.exp(-t)),) * 3)
+"""Entries +1 or −1 with equal probability, the vectors of hyperdimensional computing."""
 
 
 def limit_cosine(m1: float, m2: float) -> float:
@@ -213,8 +217,10 @@ def angle_sd(law: EntryLaw, n: int) -> float:
 def pair_cosine_sd(n: int) -> float:
     r"""Standard deviation of the cosine between two independent random vectors: n^(−1/2).
 
-    Exact in every dimension for independent, symmetrically distributed entries of any law:
-    given both vectors' magnitudes the signs are independent, and
+    Exact in every dimension for entries drawn independently from one law, symmetric about zero
+    and without mass there. Given the magnitudes of all entries the signs are independent coin
+    tosses, so that the products :math:`u_iv_i` are uncorrelated; and since all entries are alike,
+    :math:`E[u_i^2/\|u\|^2] = 1/n`. Hence
     :math:`E\cos^2 = \sum_i E[u_i^2/\|u\|^2]\,E[v_i^2/\|v\|^2] = n \cdot n^{-2}`.
     """
     _check_dimension(n)
@@ -225,7 +231,8 @@ def pair_angle_density(theta: ArrayLike, n: int) -> NDArray[np.float64]:
     r"""Density, per degree, of the angle between two random directions in dimension n.
 
     :math:`h(\theta) = \frac{\Gamma(n/2)}{\sqrt\pi\,\Gamma((n-1)/2)} \sin^{n-2}\theta` (Cai, Fan and
-    Jiang 2013), exact for rotation-invariant vectors and the large-n law for every other.
+    Jiang 2013), exact for rotation-invariant vectors. For other independent entries it holds
+    near 90° when n is large, not in the far tail.
 
     Parameters
     ----------
@@ -253,6 +260,28 @@ def pair_angle_cdf(theta: ArrayLike, n: int) -> NDArray[np.float64]:
     theta = np.asarray(theta, dtype=np.float64)
     half = 0.5 * special.betainc((n - 1) / 2, 0.5, np.sin(np.radians(theta)) ** 2)
     return np.where(theta <= 90, half, 1 - half)
+
+
+def binary_pair_law(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact law of the cosine between two random ±1 vectors.
+
+    The vectors differ in H ~ Binomial(n, ½) places (their Hamming distance), and the cosine is
+    1 − 2H/n (Kanerva 2009).
+
+    Returns
+    -------
+    cosine, probability : ndarray, shape (n + 1,)
+        Possible values, increasing, and their probabilities.
+    """
+    _check_dimension(n)
+    distance = np.arange(n, -1, -1)
+    return 1 - 2 * distance / n, stats.binom.pmf(distance, n, 0.5)
+
+
+def hamming_sd(n: int) -> float:
+    """Standard deviation of the Hamming distance of two random ±1 vectors: √n/2, exact."""
+    _check_dimension(n)
+    return float(np.sqrt(n) / 2)
 
 
 def predicted_correlation(w: ArrayLike, b: ArrayLike, covariance: ArrayLike) -> NDArray[np.float64]:

@@ -258,7 +258,14 @@ def evaluate(
     return int(wrong) / len(labels)
 
 
-def _check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:
+def check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:
+    """Refuse images that the network cannot take.
+
+    Raises
+    ------
+    UserError
+        If their shape or the number of classes is another than the network's.
+    """
     shape = tuple(dataset.train.images.shape[1:])
     if shape != network.image_shape:
         raise UserError(
@@ -306,7 +313,7 @@ def train(
         If the images do not fit the network or the recipe, or the loss stops being finite (with
         epoch, step and learning rate).
     """
-    _check_fit(network, dataset)
+    check_fit(network, dataset)
     device = next(network.parameters()).device
     precision = resolve_precision(recipe.precision, device)
     if recipe.loss not in LOSSES:

@@ -1,0 +1,74 @@
+# ---
+# jupyter:
+#   bnn_geometry:
+#     after: [random_vectors, training, dot_products, learning_dynamics, pretrained]
+#     files: [claims.toml]
+#   jupytext:
+#     notebook_metadata_filter: bnn_geometry
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The ledger of claims
+#
+# Each claim of the paper {cite}`anderson2018` is a row of the table below. The chapters before
+# this one noted what they measured; this one runs last, reads their notes from the executed
+# notebooks, and judges each claim by a rule that was written down beforehand, in the file
+# `claims.toml` beside the chapters.
+#
+# *Stated by* tells whose claim it is: **P** the paper, **A** its authors' code or the abstract of
+# its longer version, **D** this book, derived. A value in the column *Paper* stands in the paper;
+# where that names none, the column is empty, whatever this book measured.
+#
+# *This build* shows the value that was measured with its standard error, where it has one, and
+# the images it was measured on. Where several layers or dimensions were measured, it is the one
+# that speaks most against the claim. The rule stands under the verdict:
+#
+# - an *interval* in which the value must lie;
+# - an *ordering*: a value must exceed another by more than some standard errors;
+# - an *equality* with theory, within some standard errors;
+# - *exact* equality.
+#
+# A claim **holds** if every measurement keeps its rule. It **does not hold** if none keeps even
+# the weaker rule, where there is one, and between the two it **holds in part**. **Not measured
+# here** means that no chapter has measured it. The bounds of the intervals are this book's choice
+# where the paper names none. There is no published run at the paper's size yet, so that every
+# value is of networks trained while this book was built.
+
+# %% tags=["parameters"]
+preset = "book"  # which executed chapters to read: smoke, book or paper
+
+# %% tags=["full-width"]
+from IPython.display import display
+
+from bnn_geometry import claims
+from bnn_geometry.notebook import glue
+
+rows = claims.ledger(preset)
+display({"text/html": claims.as_html(rows), "text/plain": claims.as_text(rows)}, raw=True)
+
+# %%
+counts = claims.counts(rows)
+glue("claims", len(rows))
+glue("holds", counts[claims.HOLDS])
+glue("in-part", counts[claims.IN_PART])
+glue("fails", counts[claims.FAILS])
+glue("not-measured", counts[claims.NOT_MEASURED])
+glue("unexpected", sum(row.expected not in (None, row.verdict) for row in rows))
+glue("used-preset", preset)
+
+# %% [markdown]
+# Of {glue:text}`claims` claims, {glue:text}`holds` hold at preset {glue:text}`used-preset`,
+# {glue:text}`in-part` hold in part, {glue:text}`fails` do not hold and {glue:text}`not-measured`
+# are not measured here. For each row the file `claims.toml` also names the verdict expected at
+# this preset and with this kind of images, where one is known; {glue:text}`unexpected` verdicts
+# differ from it. A difference is shown in its row, and one in the small networks that the tests
+# train turns the tests red.
+#
+# The same table, for programs: `bnn-geometry claims --json`.

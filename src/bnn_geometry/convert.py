@@ -1,0 +1,275 @@
+r"""Binarize a network that was trained with continuous weights (section 5.2 of the paper).
+
+Two ways to put bin(w) in the place of w: as it is, or times the scale α that brings it closest
+to w (Rastegari et al. 2016, XNOR-Net). What a batch norm has remembered of its inputs no longer
+fits after either; :func:`refit_batch_norm` measures it again. Every function leaves the network it
+is given as it was and returns a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from bnn_geometry.errors import UserError
+from bnn_geometry.layers import BinaryActivation, weight_layers
+from bnn_geometry.models import MLP, ConvNet
+from bnn_geometry.quantize import binarize as bin_
+from bnn_geometry.training import scale_images
+
+Network = TypeVar("Network", bound=nn.Module)
+
+CONTINUOUS_ACTIVATIONS = (nn.Hardtanh, nn.ReLU)
+"""What :func:`binarize` replaces by :class:`BinaryActivation`."""
+
+
+class Scale(NamedTuple):
+    """The best approximation of weight vectors by α·bin(w); float64, shape (filters,)."""
+
+    alpha: Tensor
+    """α = mean|w|, in the units of w."""
+    residual: Tensor
+    """‖w − α·bin(w)‖²/‖w‖² = sin²∠(w, bin(w)). NaN for a vector of zeros."""
+
+
+def optimal_scale(weight: Tensor) -> Scale:
+    r"""The scale α that minimizes ‖w − αb‖² over α and all b in {−1, +1}ⁿ, for each filter.
+
+    b = bin(w) and α = ‖w‖₁/n (Rastegari et al. 2016, section 3.1), and what is left is
+    ‖w‖₂² − nα² = ‖w‖₂² sin²∠(w, bin(w)).
+
+    Parameters
+    ----------
+    weight : Tensor, shape (filters, ...)
+        All but the first axis are one weight vector.
+
+    Returns
+    -------
+    Scale
+
+    Raises
+    ------
+    UserError
+        If a weight is not finite.
+    ValueError
+        If there is no axis of filters or no weight.
+    """
+    if weight.ndim < 2 or weight.numel() == 0:
+        raise ValueError(f"Weights of shape {tuple(weight.shape)} hold no vector for each filter.")
+    if not torch.isfinite(weight).all():
+        raise UserError("There are weights that are not finite: they have no best scale.")
+    magnitude = weight.detach().double().flatten(1).abs()
+    alpha = magnitude.mean(1, keepdim=True)
+    # not 1 − cos²: that would leave rounding where all magnitudes are the same
+    residual = (magnitude - alpha).square().sum(1) / magnitude.square().sum(1)
+    return Scale(alpha.squeeze(1), residual)
+
+
+@torch.no_grad()
+def binarize_weights(network: Network, *, scaled: bool = False) -> Network:
+    """A copy whose weight layers compute with bin(w), or with α·bin(w).
+
+    The copy holds these values as its weights, and no latent ones: to binarize it again changes
+    nothing but rounding. Batch norms keep their statistics, see :func:`refit_batch_norm`.
+
+    Parameters
+    ----------
+    network : Module
+        Any network made of :class:`BinaryLinear` and :class:`BinaryConv2d`.
+    scaled : bool
+        Multiply by α = mean|w| of the filter.
+
+    Raises
+    ------
+    UserError
+        If the network has no weight layer, or a layer a weight that is not finite.
+    """
+    network = copy.deepcopy(network)
+    layers = weight_layers(network)
+    if not layers:
+        raise UserError("The network has no weight layer to binarize.")
+    for name, layer in layers.items():
+        if not torch.isfinite(layer.weight).all():
+            raise UserError(f"Layer {name} has weights that are not finite: they have no sign.")
+        values = bin_(layer.weight)
+        if scaled:
+            alpha = optimal_scale(layer.weight).alpha.to(values.dtype)
+            values *= alpha.reshape(-1, *[1] * (values.ndim - 1))
+        layer.weight.copy_(values)
+        layer.binary = False  # the weights are what it computes with
+    return network
+
+
+def binarize_activations(network: Network) -> Network:
+    """A copy with bin in the place of every hard tanh and rectifier.
+
+    A network without either has nothing to replace: its copy computes what it does.
+    """
+    network = copy.deepcopy(network)
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, CONTINUOUS_ACTIVATIONS):
+                setattr(parent, name, BinaryActivation().train(child.training))
+    if isinstance(network, ConvNet | MLP):
+        network.activation = "binary"
+    return network
+
+
+def binarize(
+    network: Network, *, weights: bool = True, activations: bool = False, scaled: bool = False
+) -> Network:
+    """A copy of a network with binary weights, binary activations or both.
+
+    Parameters
+    ----------
+    network : Module
+    weights, activations : bool
+        What to binarize: see :func:`binarize_weights` and :func:`binarize_activations`.
+    scaled : bool
+        Scale the binary weights of each filter by their α.
+
+    Raises
+    ------
+    ValueError
+        If nothing is to be binarized, or weights are to be scaled but not binarized.
+    UserError
+        As :func:`binarize_weights`.
+    """
+    if not (weights or activations):
+        raise ValueError("Say what to binarize: weights, activations or both.")
+    if scaled and not weights:
+        raise ValueError("Only binary weights can be scaled: binarize the weights too.")
+    if activations:
+        network = binarize_activations(network)
+    return binarize_weights(network, scaled=scaled) if weights else network
+
+
+@torch.no_grad()
+def refit_batch_norm(network: Network, images: Tensor, *, batch_size: int = 500) -> Network:
+    """A copy whose batch norms have measured mean and variance of their inputs again.
+
+    No weight changes. The statistics are the averages, over batches, of the batch's mean and
+    (unbiased) variance; each batch is normalized by its own, as in training. Dropout is off.
+
+    Parameters
+    ----------
+    network : Module
+    images : Tensor of uint8, shape (images, channels, h, w)
+        Training images. A batch takes every k-th of them, so that each is a mix of classes also
+        where the images are sorted by class.
+    batch_size : int
+        At most this many images in a batch (one more where one would be left over); the batches
+        differ by one image at most.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two images, or no batch norm that keeps statistics.
+    ValueError
+        If the batch size is below two.
+    """
+    if batch_size < 2:
+        raise ValueError(f"Batch norm needs at least two images in a batch, not {batch_size}.")
+    if len(images) < 2:
+        raise UserError(f"Batch norm needs at least two images to be refitted, not {len(images)}.")
+    network = copy.deepcopy(network)
+    modes = {module: module.training for module in network.modules()}
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.track_running_stats
+    ]
+    if not norms:
+        raise UserError("The network has no batch norm with running statistics to refit.")
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the average of all batches, equally
+        norm.train()
+    device = next(network.parameters()).device
+    # never a batch of a single image, which has no variance
+    batches = min(-(-len(images) // batch_size), len(images) // 2)
+    with torch.autocast(device.type, enabled=False):
+        for start in range(batches):
+            network(scale_images(images[start::batches].to(device)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, training in modes.items():
+        module.training = training
+    return network
+
+
+def _dot_products(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    # What each weight layer puts out, as (filters, values) in float64.
+    seen: dict[str, Tensor] = {}
+
+    def see(name: str, z: Tensor) -> None:
+        seen[name] = z.movedim(1, 0).flatten(1).double()
+
+    handles = [
+        layer.register_forward_hook(lambda module, args, z, name=name: see(name, z))
+        for name, layer in weight_layers(network).items()
+    ]
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    try:
+        with torch.autocast(device.type, enabled=False):
+            network(scale_images(images.to(device)))
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+@torch.no_grad()
+def layer_agreement(network: nn.Module, other: nn.Module, images: Tensor) -> pd.DataFrame:
+    """Correlation of two networks' dot products on the same images, in every weight layer.
+
+    Each network runs on its own activations, so that what separates them adds up from layer to
+    layer. Scale and shift of a filter do not matter.
+
+    Parameters
+    ----------
+    network, other : Module
+        With the same weight layers; modes are restored.
+    images : Tensor of uint8, shape (images, channels, h, w)
+        Run at once: about a hundred.
+
+    Returns
+    -------
+    DataFrame
+        Index layer; n (fan-in), filter_r (median over filters of the Pearson correlation over
+        images and positions), filter_r_25 and filter_r_75 (quartiles).
+
+    Raises
+    ------
+    UserError
+        If the networks differ in their layers, or there are no images.
+    """
+    layers = weight_layers(network)
+    shapes, others = (
+        {name: layer.weight.shape for name, layer in weight_layers(z).items()}
+        for z in (network, other)
+    )
+    if shapes != others or not shapes:
+        raise UserError("The two networks do not have the same weight layers.")
+    if len(images) == 0:
+        raise UserError("There are no images to run the networks on.")
+    mine, theirs = _dot_products(network, images), _dot_products(other, images)
+    rows = []
+    for name, layer in layers.items():
+        a, b = (z[name] - z[name].mean(1, keepdim=True) for z in (mine, theirs))
+        r = (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt()
+        finite = r[torch.isfinite(r)].cpu().numpy()  # a filter whose output never varies has no r
+        quartiles = np.percentile(finite, [25, 50, 75]) if len(finite) else [np.nan] * 3
+        rows.append([name, layer.fan_in, *quartiles])
+    columns = ["layer", "n", "filter_r_25", "filter_r", "filter_r_75"]
+    return pd.DataFrame(rows, columns=columns).set_index("layer")
