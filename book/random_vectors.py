@@ -119,7 +119,6 @@ pd.DataFrame(
 
 # %%
 closer = {s.n: np.mean(s.pairs > s.binarized) for s in histograms}
-assert closer[3] > 0.03
 for s in histograms:
     claims.record(
         "angle-limit",

@@ -357,7 +357,7 @@ def test_a_note_for_the_ledger_leaves_no_trace_on_the_page_and_does_not_hide_the
     figure = {"output_type": "display_data", "data": {}, "metadata": {"bnn_geometry": {"image": 1}}}
     note = {"output_type": "display_data", "data": {}, "metadata": {"bnn_geometry": {"claim": 2}}}
     cell = {"cell_type": "code", "metadata": {}, "source": "", "outputs": [figure, note]}
-    sphinx_papermill.as_page({"cells": [cell]})
+    sphinx_papermill.as_page({"cells": [cell], "metadata": {}})
     assert cell["outputs"] == [figure]
     assert cell["metadata"]["mystnb"] == {"image": 1}
 
