@@ -123,9 +123,10 @@ pd.DataFrame(
 # number $\alpha$ and any binary vector $b$, is
 #
 # $$
-# \operatorname*{arg\,min}_{\alpha,\,b}\ \|w - \alpha b\|^2:\qquad
-# b = \mathrm{bin}(w),\quad \alpha = \frac1n \sum_i |w_i|,\qquad
-# \frac{\|w - \alpha b\|^2}{\|w\|^2} = \sin^2\angle(w, \mathrm{bin}(w)),
+# \begin{gathered}
+# b = \mathrm{bin}(w),\quad \alpha = \frac1n \sum_i |w_i|,\\
+# \text{leaving}\quad \frac{\|w - \alpha b\|^2}{\|w\|^2} = \sin^2\angle(w, \mathrm{bin}(w)),
+# \end{gathered}
 # $$ (eq-best-scale)
 #
 # the approach of Rastegari and others {cite}`rastegari2016` that the paper points to. What is left
