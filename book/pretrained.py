@@ -154,7 +154,7 @@ pd.DataFrame(
 
 # %% tags=["nbval-ignore-output"]
 generator = torch.Generator().manual_seed(seed)
-# an equal mix of classes: the test images of some copies are sorted by class
+# at random: the test images of some copies are sorted by class
 chosen = torch.randperm(len(cifar10.test.images), generator=generator)[:images]
 of_training, _ = training.split_indices(cifar10.train.labels, sizes.continuous)
 training_images = cifar10.train.images[of_training[:images]]
