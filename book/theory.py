@@ -63,7 +63,7 @@ show(
 )
 
 # %% [markdown]
-# The weight that is learned is not $w^b$. Gradient descent takes steps that are much smaller than
+# The weight that is learned is not $w^b$. Gradient descent takes steps that are smaller than
 # the distance from $-1$ to $+1$, and a weight that can only be one or the other cannot take them.
 # So each binary weight has a *continuous*, or latent, weight $w^c$, which accumulates the steps,
 # and
