@@ -47,11 +47,12 @@ preset = "book"  # which executed chapters to read: smoke, book or paper
 # %% tags=["full-width"]
 from IPython.display import display
 
-from bnn_geometry import claims
+from bnn_geometry import claims, ledger_table
 from bnn_geometry.notebook import glue
 
 rows = claims.ledger(preset)
-display({"text/html": claims.as_html(rows), "text/plain": claims.as_text(rows)}, raw=True)
+table = {"text/html": ledger_table.as_html(rows), "text/plain": ledger_table.as_text(rows)}
+display(table, raw=True)
 
 # %%
 counts = claims.counts(rows)

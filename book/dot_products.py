@@ -45,18 +45,15 @@ images = 0  # test images to measure on; 0 takes the preset's number
 # %% tags=["nbval-ignore-output"]
 import numpy as np
 import pandas as pd
-import torch
 
 from bnn_geometry import claims, data, plots, presets, probes, runs
-from bnn_geometry.notebook import glue, show
+from bnn_geometry.notebook import glue, show, width
 
 sizes = presets.preset(preset)
 images = images or sizes.probe_images
 cifar10 = data.load("cifar10", source=source)
 run = runs.live(sizes.convnet, cifar10, seed=seed)
-# at random: the test images of some copies are sorted by class
-chosen = torch.randperm(len(cifar10.test.images), generator=torch.Generator().manual_seed(seed))
-test_images = cifar10.test.images[chosen[:images]]
+test_images = cifar10.test.sample(images, seed).images
 images = len(test_images)
 glue("images", images)
 glue("error", 100 * run.kept["test_error"])
@@ -64,6 +61,7 @@ glue("data", cifar10.provenance.title)
 
 trained = probes.probe_weights(run.network(), test_images)
 untrained = probes.probe_weights(run.untrained(), test_images)
+assert len(trained) == len(untrained) == 9
 
 # %% [markdown]
 # ## Figure 3: every weight layer
@@ -86,8 +84,8 @@ show(
         "Figure 3 of the paper. Dot products of the activations with the binary weights "
         "(horizontal) and with the latent weights (vertical) in every weight layer of the trained "
         f"network, all filters together; line: regression; $r$: Pearson correlation. {images} test "
-        f"images of {cifar10.provenance.title}; network of width {run.recipe.width:g}, preset "
-        f"{preset}, seed {seed}."
+        f"images of {cifar10.provenance.title}; network of width {width(run.recipe.width)}, "
+        f"preset {preset}, seed {seed}."
     ),
     alt=(
         "Nine two-dimensional histograms, one per weight layer, each an elongated cloud along a "
@@ -113,15 +111,9 @@ pd.DataFrame(
 
 # %% tags=["nbval-ignore-output"]
 assert len(table) == 9
-for layer, row in table.iterrows():
-    claims.record(
-        "dot-products",
-        row["r"],
-        preset=preset,
-        data=cifar10.provenance,
-        figure="fig-dot-products",
-        note=f"layer {layer}, n = {row['n']:,.0f}",
-    )
+claims.record_layers(
+    "dot-products", table, preset=preset, data=cifar10.provenance, figure="fig-dot-products"
+)
 
 # %% [markdown]
 # ## Geometry or training?
@@ -230,14 +222,7 @@ gain.round(3).to_frame("trained − untrained, median r")
 # %% tags=["nbval-ignore-output"]
 by_activation = probes.as_table(probes.probe_activations(run.network(), test_images))
 assert by_activation["r"].between(-1, 1).all()
-for layer, row in by_activation.iterrows():
-    claims.record(
-        "activations",
-        row["r"],
-        preset=preset,
-        data=cifar10.provenance,
-        note=f"layer {layer}, n = {row['n']:,.0f}",
-    )
+claims.record_layers("activations", by_activation, preset=preset, data=cifar10.provenance)
 glue("activations-low", by_activation["r"].min())
 glue("activations-high", by_activation["r"].max())
 by_activation[["n", "r", "filter_r", "disagreement"]].round(3)
@@ -254,18 +239,10 @@ by_activation[["n", "r", "filter_r", "disagreement"]].round(3)
 # %% tags=["nbval-ignore-output"]
 mnist = data.load("mnist", source=source)
 mlp = runs.live(sizes.mlp, mnist, seed=seed)
-chosen = torch.randperm(len(mnist.test.images), generator=torch.Generator().manual_seed(seed))
-mlp_images = mnist.test.images[chosen[:images]]
+mlp_images = mnist.test.sample(images, seed).images
 mlp_table = probes.as_table(probes.probe_weights(mlp.network(), mlp_images))
 assert mlp_table["r"].between(-1, 1).all()
-for layer, row in mlp_table.iterrows():
-    claims.record(
-        "mnist",
-        row["r"],
-        preset=preset,
-        data=mnist.provenance,
-        note=f"layer {layer}, n = {row['n']:,.0f}",
-    )
+claims.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
 glue("mlp-images", f"{len(mlp_images)} test images of {mnist.provenance.title}")
 glue("mlp-low", mlp_table["r"].min())
 glue("mlp-high", mlp_table["r"].max())
@@ -288,14 +265,7 @@ mlp_table[["n", "r", "filter_r", "disagreement"]].round(3)
 directions = probes.principal_directions(run.network(), test_images, seed=seed)
 by_layer = directions.groupby("layer", sort=False)[["n", "angle", "r"]].median()
 assert directions["r"].between(-1e-9, 1 + 1e-9).all(), "bin(v) points away from v"
-for layer, row in by_layer.iterrows():
-    claims.record(
-        "informative-directions",
-        row["r"],
-        preset=preset,
-        data=cifar10.provenance,
-        note=f"layer {layer}, n = {row['n']:,.0f}",
-    )
+claims.record_layers("informative-directions", by_layer, preset=preset, data=cifar10.provenance)
 glue("directions-low", by_layer["r"].min())
 glue("directions-high", by_layer["r"].max())
 glue("directions-first", by_layer["r"].iloc[0])

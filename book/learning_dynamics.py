@@ -504,8 +504,7 @@ noise_table.round(1)
 cifar10 = data.load("cifar10", source=source)
 run = runs.live(sizes.convnet, cifar10, seed=seed)
 network = run.network()
-chosen = torch.randperm(len(cifar10.test.images), generator=torch.Generator().manual_seed(seed))
-images = training.scale_images(cifar10.test.images[chosen[: sizes.probe_images]])
+images = training.scale_images(cifar10.test.sample(sizes.probe_images, seed).images)
 factors = invariance.powers_of_two(network, 4, torch.Generator().manual_seed(seed))
 NEGLIGIBLE = 1e-30
 invariance_rows = []

@@ -51,7 +51,7 @@ from bnn_geometry import (
     theory,
     training,
 )
-from bnn_geometry.notebook import glue, show
+from bnn_geometry.notebook import glue, show, width
 
 sizes = presets.preset(preset)
 images = images or sizes.converted_images
@@ -85,14 +85,14 @@ claims.record(
     preset=preset,
     data=cifar10.provenance,
     figure="fig-converted",
-    note=f"one seed, width {sizes.convnet.width:g}, {sizes.convnet.epochs} epochs",
+    note=f"one seed, width {width(sizes.convnet.width)}, {sizes.convnet.epochs} epochs",
 )
 glue("bnn-error", 100 * errors["binary"])
 glue("continuous-error", 100 * errors["continuous"])
 glue("gap", gap)
 glue("gap-error", gap_error)
 glue("data", cifar10.provenance.title)
-glue("width", f"{sizes.convnet.width:g}")
+glue("width", width(sizes.convnet.width))
 glue("epochs", sizes.convnet.epochs)
 assert max(errors.values()) < 0.85, "a network has learned nothing"
 pd.DataFrame(
@@ -153,12 +153,10 @@ pd.DataFrame(
 # row is a control: nothing binarized, only refitted.
 
 # %% tags=["nbval-ignore-output"]
-generator = torch.Generator().manual_seed(seed)
-# at random: the test images of some copies are sorted by class
-chosen = torch.randperm(len(cifar10.test.images), generator=generator)[:images]
+chosen = cifar10.test.sample(images, seed)
 of_training, _ = training.split_indices(cifar10.train.labels, sizes.continuous)
 training_images = cifar10.train.images[of_training[:images]]
-test_images = len(chosen)
+test_images = len(chosen.labels)
 
 network = continuous.network()
 kept = {
@@ -173,7 +171,7 @@ refitted = {k: convert.refit_batch_norm(net, training_images) for k, net in kept
 
 def measure(network):
     """Test error on the chosen images, and its standard error: fractions, points."""
-    error = training.evaluate(network, cifar10.test, indices=chosen)
+    error = training.evaluate(network, chosen)
     return error, standard_error(error, images=test_images)
 
 
@@ -210,7 +208,7 @@ show(
         "norm with the statistics of training; squares: with statistics measured again. Bars: one "
         "standard error, from the number of test images. Lines: the continuous network, the "
         f"network trained binary, guessing. {test_images} test images of "
-        f"{cifar10.provenance.title}; width {sizes.continuous.width:g}, preset {preset}, seed "
+        f"{cifar10.provenance.title}; width {width(sizes.continuous.width)}, preset {preset}, seed "
         f"{seed}."
     ),
     alt=(
@@ -283,7 +281,7 @@ converted[["kept", "refitted"]].round(1).rename(
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
-    x = training.scale_images(cifar10.test.images[chosen])
+    x = training.scale_images(chosen.images)
     same, other = (
         torch.cat([refitted[name](part).argmax(1) for part in x.split(500)])
         for name in (WEIGHTS, SCALED)
@@ -298,7 +296,7 @@ angles = {"continuous": probes.weight_angles(network), "BNN": probes.weight_angl
 residual = np.concatenate([scale.residual for scale in scales.values()])
 sine = np.sin(np.radians(angles["continuous"]["angle"]))
 assert np.abs(residual - sine**2).max() < 1e-9
-local = probes.as_table(probes.probe_weights(network, cifar10.test.images[chosen[:100]]))
+local = probes.as_table(probes.probe_weights(network, chosen.images[:100]))
 glue("changed", changed)
 glue("residual-low", min(float(scale.residual.median()) for scale in scales.values()))
 glue("residual-high", max(float(scale.residual.median()) for scale in scales.values()))
@@ -343,8 +341,8 @@ show(
     caption=(
         "Angle between the weights of a filter and their binarization: of the continuous network, "
         "and of the latent weights of the binary one. Boxes: quartiles over filters. Lines: limits "
-        f"for random vectors. {cifar10.provenance.title}, width {sizes.continuous.width:g}, preset "
-        f"{preset}, seed {seed}."
+        f"for random vectors. {cifar10.provenance.title}, width {width(sizes.continuous.width)}, "
+        f"preset {preset}, seed {seed}."
     ),
     alt=(
         "Pairs of box plots of the angle between weights and binary weights for nine layers, one "
@@ -362,9 +360,9 @@ show(
 # activations are binary for both of its weights.
 
 # %% tags=["nbval-ignore-output"]
-probed = cifar10.test.images[chosen[:100]]
-weights_only = convert.layer_agreement(network, refitted[WEIGHTS], probed)
-with_activations = convert.layer_agreement(network, refitted[BOTH], probed)
+probed = chosen.images[:100]
+weights_only = probes.layer_agreement(network, refitted[WEIGHTS], probed)
+with_activations = probes.layer_agreement(network, refitted[BOTH], probed)
 binary = probes.as_table(probes.probe_weights(bnn.network(), probed))
 figure, axes = plots.new_figure(height=3.8)
 plots.plot_r_by_layer(
@@ -388,7 +386,7 @@ show(
         "all weights and activations (triangles); diamonds: of $x\\cdot w^b$ with $x\\cdot w^c$ in "
         "the network trained binary. Median and quartiles of each layer. "
         f"{len(probed)} test images of {cifar10.provenance.title}; width "
-        f"{sizes.continuous.width:g}, preset {preset}, seed {seed}."
+        f"{width(sizes.continuous.width)}, preset {preset}, seed {seed}."
     ),
     alt=(
         "Median correlation for nine layers, with quartiles, for three kinds of binarization (of "

@@ -40,18 +40,18 @@ from pathlib import Path
 import pandas as pd
 
 from bnn_geometry import data, presets
-from bnn_geometry.notebook import glue
+from bnn_geometry.notebook import glue, width
 
 pd.DataFrame(
     {
         name: {
             "random vectors per histogram": f"{p.angle_samples:,}",
-            "convolutional network: width": f"{p.convnet.width:g}",
+            "convolutional network: width": width(p.convnet.width),
             "— epochs": p.convnet.epochs,
             "— training images": "all"
             if p.convnet.train_images is None
             else f"{p.convnet.train_images:,}",
-            "perceptron: width": f"{p.mlp.width:g}",
+            "perceptron: width": width(p.mlp.width),
             "— epochs ": p.mlp.epochs,
             "test images probed": p.probe_images,
         }

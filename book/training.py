@@ -61,7 +61,7 @@ import pandas as pd
 import torch
 
 from bnn_geometry import claims, data, layers, plots, presets, quantize, runs, training
-from bnn_geometry.notebook import glue, show
+from bnn_geometry.notebook import glue, recipe_table, show, width
 
 sizes = presets.preset(preset)
 cifar10 = data.load("cifar10", source=source)
@@ -145,8 +145,8 @@ shapes = pd.DataFrame(
     ]
 ).set_index(["network", "layer"])
 glue("convnet-weights", f"{shapes.loc['convolutional', 'weights'].sum():,}")
-glue("convnet-width", f"{sizes.convnet.width:g}")
-glue("mlp-width", f"{sizes.mlp.width:g}")
+glue("convnet-width", width(sizes.convnet.width))
+glue("mlp-width", width(sizes.mlp.width))
 scales = [training.layer_scale(x) for x in layers.weight_layers(networks["convolutional"]).values()]
 glue("scale-low", min(scales))
 glue("scale-high", max(scales))
@@ -171,8 +171,7 @@ shapes
 # {glue:text}`scale-high:.1f`.
 
 # %%
-recipe = pd.DataFrame({"convolutional": sizes.convnet.as_dict(), "perceptron": sizes.mlp.as_dict()})
-recipe.index.name = "setting"
+recipe = recipe_table({"convolutional": sizes.convnet, "perceptron": sizes.mlp})
 recipe.drop(["model", "dataset"])
 
 # %% [markdown]
@@ -193,13 +192,14 @@ show(
     name="fig-history",
     caption=(
         "Error of the binary networks while they train; training error is the mean over an epoch. "
-        f"Left: convolutional network, width {sizes.convnet.width:g}, {cifar10.provenance.title}. "
-        f"Right: perceptron, width {sizes.mlp.width:g}, {mnist.provenance.title}. "
+        f"Left: convolutional network, width {width(sizes.convnet.width)}, "
+        f"{cifar10.provenance.title}. "
+        f"Right: perceptron, width {width(sizes.mlp.width)}, {mnist.provenance.title}. "
         f"Preset {preset}, seed {seed}, one run each."
     ),
     alt=(
-        "Two plots of classification error against the epoch, for training and test images. All "
-        "four curves fall from the first epoch to the last and end below guessing."
+        "Two plots of classification error against the epoch, one for each network, with one "
+        "curve for training images and one for test images. The table below has where they end."
     ),
 )
 
@@ -261,8 +261,10 @@ show(
     name="fig-weight-angles",
     caption=(
         "Angle between the latent and the binary weights of every filter of the convolutional "
-        f"network after training on {cifar10.provenance.title}; boxes: quartiles. Preset "
-        f"{preset}, seed {seed}. Lines: the limits for random vectors."
+        f"network after training on {cifar10.provenance.title}; boxes: "
+        "quartiles with the median; whiskers: to the farthest filter within 1.5 box lengths; "
+        f"circles: filters beyond. Preset {preset}, seed {seed}. Lines: the limits for random "
+        "vectors."
     ),
     alt=(
         "Box plots of the angle between latent and binary weights, one for each of nine layers, "

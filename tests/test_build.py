@@ -393,6 +393,20 @@ def test_the_index_heads_its_column_and_minus_signs_are_minus_signs():
     assert "a-b" in html
 
 
+def test_numbers_of_the_index_and_thousands_are_printed_like_the_others():
+    frame = pd.DataFrame({"x": [1234, -12345, 1234567], "y": ["99999", "a", 0.5]}, index=[-1, 2, 3])
+    html = sphinx_papermill.tidy_table(frame._repr_html_())
+    assert "<th>−1</th>" in html
+    for text in ("1234", "−12,345", "1,234,567", "99,999", "0.5"):
+        assert f"<td>{text}</td>" in html
+
+
+def test_a_per_cent_sign_stays_with_its_number():
+    cell = {"cell_type": "markdown", "source": "{glue:text}`x` % of 5 %, `a` %b", "metadata": {}}
+    page = sphinx_papermill.as_page({"cells": [cell], "metadata": {}})
+    assert page["cells"][0]["source"] == "{glue:text}`x`\u00a0% of 5\u00a0%, `a` %b"
+
+
 def test_two_index_levels_head_both_columns():
     frame = pd.DataFrame({"n": [1, 2]}, index=pd.MultiIndex.from_product(
         [["x"], ["y", "z"]], names=["network", "layer"]))  # fmt: skip

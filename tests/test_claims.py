@@ -8,10 +8,11 @@ import re
 
 import jupytext
 import nbformat
+import pandas as pd
 import pytest
 from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, ROOT
 
-from bnn_geometry import claims, cli
+from bnn_geometry import claims, cli, ledger_table
 from bnn_geometry.claims import FAILS, HOLDS, IN_PART, NOT_MEASURED, Claim, Record, Rule
 from bnn_geometry.data import Provenance
 from bnn_geometry.errors import UserError
@@ -30,7 +31,7 @@ SOURCES = {p.stem: p.read_text(encoding="utf-8") for p in CHAPTERS}
 
 
 def recorded(text: str) -> set[str]:
-    return set(re.findall(r'\brecord\(\s*"([^"]*)"', text))
+    return set(re.findall(r'\brecord(?:_layers)?\(\s*"([^"]*)"', text))
 
 
 def rules(**rule):
@@ -156,6 +157,16 @@ def test_a_record_is_a_note_without_visible_content(displayed):
     assert (note["kind"], note["data"]) == ("stand-in", "stand-in: photographs")
 
 
+def test_a_layer_is_a_record(displayed):
+    table = pd.DataFrame({"n": [27, 8192], "r": [0.75, 0.5]}, index=["conv1", "fc1"])
+    claims.record_layers("mnist", table, preset="smoke", figure="fig-x")
+    assert [(note["measured"], note["note"]) for _, note in displayed] == [
+        (0.75, "layer conv1, n = 27"),
+        (0.5, "layer fc1, n = 8,192"),
+    ]
+    assert {(note["claim"], note["figure"]) for _, note in displayed} == {("mnist", "fig-x")}
+
+
 def test_numbers_of_numpy_become_plain_ones(displayed):
     import numpy as np
 
@@ -250,13 +261,13 @@ def test_a_damaged_notebook_is_a_sentence(tmp_path, text):
     ],
 )
 def test_values_are_printed_to_their_uncertainty(values, text):
-    assert claims.format_value(*values) == text
+    assert ledger_table.format_value(*values) == text
 
 
 def test_the_table_shows_no_markup_of_its_texts(tmp_path):
     notebook(tmp_path / "one.ipynb", Record("x", 2.0, note="<b>", figure="fig-one"))
     rows = claims.ledger("smoke", folder=tmp_path, claims={"x": rules(kind="interval", low=1)})
-    page = claims.as_html(rows)
+    page = ledger_table.as_html(rows)
     assert "<b>" not in page
     assert '<a href="one.html#fig-one">' in page
     assert f"<strong>{HOLDS}</strong>" in page
@@ -277,6 +288,8 @@ def test_a_row_says_all_it_must(name):
     assert set(re.findall(r"\b[A-Z]\b", claim.stated_by)) <= set(claims.STATED_BY)
     assert claim.stated_by[0] in claims.STATED_BY
     assert claim.quantity
+    # the ends of an interval are a choice, and a choice has a reason
+    assert bool(claim.why) == (claim.rule.kind == "interval")
     # a value that the paper does not state is never printed as the paper's
     assert not claim.paper or "P" in claim.stated_by
     assert not re.search(r"\d°|\d %|0\.\d", claim.paper.replace("−0.5", ""))

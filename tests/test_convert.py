@@ -167,7 +167,7 @@ def test_the_network_given_is_left_as_it_was(kind):
     convert.binarize(network, activations=True, scaled=True)
     convert.binarize_activations(network)
     convert.refit_batch_norm(network, shown)
-    convert.layer_agreement(network, convert.binarize(network), shown)
+    probes.layer_agreement(network, convert.binarize(network), shown)
     assert same(snapshot(network), before)
 
 
@@ -278,7 +278,7 @@ def test_a_scale_is_divided_out_by_a_refitted_batch_norm_up_to_epsilon(kind):
 def test_agreement_is_a_correlation_per_filter(kind):
     network, shown = make(kind)
     other = convert.refit_batch_norm(convert.binarize(network), shown)
-    table = convert.layer_agreement(network, other, shown)
+    table = probes.layer_agreement(network, other, shown)
     assert list(table.index) == list(weight_layers(network))
     assert table["n"].tolist() == [z.fan_in for z in weight_layers(network).values()]
     # the first layer sees the same input: what the probe of one network measures there
@@ -298,7 +298,7 @@ def test_agreement_is_a_correlation_per_filter(kind):
     r = [np.corrcoef(a, b)[0, 1] for a, b in zip(outputs[0].T, outputs[1].T, strict=True)]
     assert table.loc[last, "filter_r"] == pytest.approx(np.median(r), abs=1e-6)
     np.testing.assert_allclose(
-        convert.layer_agreement(network, network, shown)["filter_r"], 1, atol=1e-9
+        probes.layer_agreement(network, network, shown)["filter_r"], 1, atol=1e-9
     )
 
 
@@ -321,9 +321,9 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match="at least two images in a batch, not 1"):
         convert.refit_batch_norm(network, shown, batch_size=1)
     with pytest.raises(UserError, match="do not have the same weight layers"):
-        convert.layer_agreement(network, models.MLP(generator(), width=1 / 64), shown)
+        probes.layer_agreement(network, models.MLP(generator(), width=1 / 64), shown)
     with pytest.raises(UserError, match="no images"):
-        convert.layer_agreement(network, network, shown[:0])
+        probes.layer_agreement(network, network, shown[:0])
     with torch.no_grad():
         network.fc2.weight[0, 0] = float("nan")
     with pytest.raises(UserError, match="Layer fc2 has weights that are not finite"):

@@ -808,6 +808,24 @@ def test_decoding_says_so_in_one_line(root, capsys):
     assert capsys.readouterr().err == ""
 
 
+# --- a few of them --------------------------------------------------------------------------------
+
+
+def test_a_sample_is_drawn_from_everywhere_and_does_not_change():
+    images = torch.arange(100, dtype=torch.uint8).reshape(100, 1, 1, 1).expand(100, 1, 2, 2)
+    split = data.Split(images, torch.arange(100))
+    first = split.sample(20, seed=3)
+    assert torch.equal(first.images[:, 0, 0, 0].long(), first.labels)  # still each its own label
+    assert len(set(first.labels.tolist())) == 20
+    assert first.labels.max() > 50  # not from the front
+    assert torch.equal(split.sample(20, seed=3).labels, first.labels)
+    assert not torch.equal(split.sample(20, seed=4).labels, first.labels)
+    assert torch.equal(split.sample(30, seed=3).labels[:20], first.labels)
+    assert sorted(split.sample(1000, seed=3).labels.tolist()) == list(range(100))
+    with pytest.raises(ValueError, match="At least 1 image must be drawn, not 0"):
+        split.sample(0, seed=3)
+
+
 # --- the real files -----------------------------------------------------------------------------
 
 real = pytest.mark.skipif(

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from bnn_geometry import notebook, plots
+from bnn_geometry import notebook, plots, recipes
 
 TEXTS = {"name": "fig-line", "caption": "A *line*.", "alt": "A line that rises."}
 MIME = "application/papermill.record/text/plain"
@@ -113,7 +113,15 @@ def test_number_that_is_not_finite_is_refused(bad, kind, displayed):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.83e-7, "1.8 × 10⁻⁷"), (2.7e-303, "2.7 × 10⁻³⁰³"), (123.0, "1.2 × 10²")]
+    ("value", "text"),
+    [
+        (1.83e-7, "1.8 × 10⁻⁷"),
+        (2.7e-303, "2.7 × 10⁻³⁰³"),
+        (123.0, "1.2 × 10²"),
+        (1e-3, "10⁻³"),
+        (1.04e-3, "1.0 × 10⁻³"),
+        (3e-7, "3.0 × 10⁻⁷"),
+    ],
 )
 def test_small_numbers_are_printed_as_powers_of_ten(value, text):
     assert notebook.scientific(value) == text
@@ -123,3 +131,29 @@ def test_small_numbers_are_printed_as_powers_of_ten(value, text):
 def test_what_has_no_power_of_ten_is_refused(value):
     with pytest.raises(ValueError, match="no positive number"):
         notebook.scientific(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "1"), (0.125, "1/8"), (1 / 32, "1/32"), (0.75, "3/4"), (0.3001, "0.3001")],
+)
+def test_a_width_is_printed_as_a_fraction(value, text):
+    assert notebook.width(value) == text
+    with pytest.raises(ValueError, match="is no width"):
+        notebook.width(-value)
+
+
+def test_a_recipe_is_printed_as_people_write_its_constants():
+    table = notebook.recipe_table(
+        {
+            "a": recipes.ORIGINAL_CIFAR10,
+            "b": recipes.FAST_MNIST.with_(width=1 / 8, train_images=12345),
+        }
+    )
+    assert table.loc[["width", "lr", "train_images", "augment"], "a"].tolist() == [
+        "1", "10⁻³", "all", "no",
+    ]  # fmt: skip
+    assert table.loc[["width", "train_images", "per_layer_scale"], "b"].tolist() == [
+        "1/8", "12,345", "yes",
+    ]  # fmt: skip
+    assert set(table.index) == set(recipes.ORIGINAL_CIFAR10.as_dict())

@@ -7,7 +7,6 @@ the rule written beside it.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from bnn_geometry.errors import UserError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from bnn_geometry.data import Provenance
 
 HOLDS = "holds"
@@ -137,6 +138,8 @@ class Claim:
         The one that measures it; empty if none does yet.
     expected : mapping
         preset → kind of data → verdict.
+    why : str
+        Where the ends of an interval come from.
     """
 
     id: str
@@ -150,6 +153,7 @@ class Claim:
     partial: Rule | None = None
     chapter: str = ""
     expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    why: str = ""
 
 
 _RULES = {
@@ -313,6 +317,29 @@ def record(
     display({MIME: claim}, raw=True, metadata={"bnn_geometry": {"claim": vars(entry)}})
 
 
+def record_layers(
+    claim: str,
+    table: DataFrame,
+    *,
+    preset: str,
+    data: Provenance | None = None,
+    figure: str | None = None,
+) -> None:
+    """Note the correlation r of every layer for a claim, as :func:`record` does.
+
+    Parameters
+    ----------
+    claim : str
+    table : DataFrame
+        Index layer; columns n (fan-in) and r.
+    preset, data, figure
+        As for :func:`record`.
+    """
+    for layer, row in table.iterrows():
+        note = f"layer {layer}, n = {row['n']:,.0f}"
+        record(claim, row["r"], preset=preset, data=data, figure=figure, note=note)
+
+
 def read_records(notebook: Path) -> list[Record]:
     """What an executed notebook noted, in its order; nothing if it is not there.
 
@@ -451,119 +478,3 @@ def counts(rows: Iterable[Row]) -> dict[str, int]:
     """How many rows have each verdict, zeros included."""
     counted = Counter(row.verdict for row in rows)
     return {verdict: counted[verdict] for verdict in VERDICTS}
-
-
-# --- the ledger on paper --------------------------------------------------------------------------
-
-
-def format_value(measured: float | bool, uncertainty: float | None = None) -> str:
-    """A measured value as text, to two digits of its uncertainty.
-
-    >>> format_value(-0.49871, 0.0023)
-    '−0.4987 ± 0.0023'
-    >>> format_value(0.73219)
-    '0.732'
-    >>> format_value(True)
-    'yes'
-    """
-    if isinstance(measured, bool):
-        return "yes" if measured else "no"
-    style = _style(uncertainty)
-    text = f"{measured:{style}}"
-    if uncertainty:
-        text += f" ± {uncertainty:{style}}"
-    return text.replace("-", "−")
-
-
-def _style(uncertainty: float | None) -> str:
-    # how to print a value and its theory, so that both show what the uncertainty leaves of them
-    if not uncertainty:
-        return ".3g"
-    digits = 1 - math.floor(math.log10(uncertainty))
-    return f".{max(0, digits)}f" if -3 < digits < 7 else ".2e"
-
-
-def as_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The rows as dictionaries that JSON can hold."""
-    listed = []
-    for row in rows:
-        shown = row.shown
-        listed.append(
-            {
-                "id": row.claim.id,
-                "claim": row.claim.claim,
-                "stated_by": row.claim.stated_by,
-                "paper": row.claim.paper,
-                "theory": row.claim.theory,
-                "theory_value": shown.theory if shown else None,
-                "quantity": row.claim.quantity,
-                "measured": shown.measured if shown else None,
-                "uncertainty": shown.uncertainty if shown else None,
-                "note": shown.note if shown else "",
-                "preset": row.preset,
-                "data": row.data or row.kind,
-                "verdict": row.verdict,
-                "expected": row.expected,
-                "chapter": row.claim.chapter,
-                "figure": shown.figure if shown else None,
-            }
-        )
-    return listed
-
-
-def as_text(rows: Iterable[Row]) -> str:
-    """The rows as aligned lines: id, verdict, what was measured."""
-    lines = []
-    for row in rows:
-        value = format_value(row.shown.measured, row.shown.uncertainty) if row.shown else ""
-        odd = "" if row.expected in (None, row.verdict) else f"  (expected: {row.expected})"
-        lines.append(f"{row.claim.id:24}{row.verdict:20}{value}{odd}".rstrip())
-    return "\n".join(lines)
-
-
-_COLUMNS = ("Claim", "Verdict", "This build", "Theory", "Paper", "Stated by")
-
-
-def _cells(row: Row) -> list[str]:
-    claim, shown = row.claim, row.shown
-    e = html.escape
-    build = "—"
-    if shown is not None:
-        theory = ""
-        if shown.theory is not None:
-            theory = f"; theory {shown.theory:{_style(shown.uncertainty)}}".replace("-", "−")
-        value = format_value(shown.measured, shown.uncertainty)
-        of = f"{claim.quantity}, {shown.note}" if shown.note else claim.quantity
-        several = f"; weakest of {len(row.records)}" if len(row.records) > 1 else ""
-        on = f"<br>{e(row.data)}" if row.data else "<br>simulation"
-        anchor = f"#{shown.figure}" if shown.figure else ""
-        to = "figure in" if shown.figure else "chapter"
-        link = f'<a href="{claim.chapter}.html{e(anchor)}">{to} {claim.chapter}</a>'
-        build = f"<strong>{e(value + theory)}</strong><br>{e(of + several)}{on}<br>{link}"
-    odd = "" if row.expected in (None, row.verdict) else f"<br>expected: {e(row.expected)}"
-    rule = str(claim.rule) + (f"; in part: {claim.partial}" if claim.partial else "")
-    where = f"<br>{e(claim.where)}" if claim.where else ""
-    return [
-        f"{e(claim.claim)}<br><code>{e(claim.id)}</code>",
-        f"<strong>{e(row.verdict)}</strong>{odd}<br>{e(rule)}",
-        build,
-        e(claim.theory) or "—",
-        e(claim.paper) or "—",
-        f"{e(claim.stated_by)}{where}",
-    ]
-
-
-def as_html(rows: Iterable[Row]) -> str:
-    """The rows as an HTML table that scrolls sideways where the page is narrower."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
-    body = "\n".join(
-        f'<tr id="claim-{html.escape(row.claim.id)}" style="vertical-align: top">'
-        + "".join(f'<td style="text-align: left">{cell}</td>' for cell in _cells(row))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="Ledger of claims">'
-        '<table class="table" style="min-width: 54rem">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bnn_geometry import __version__, claims, data, presets
+from bnn_geometry import __version__, claims, data, ledger_table, presets
 from bnn_geometry.errors import UserError
 
 # torch, papermill and Sphinx are imported by the commands that need them: the others start at once.
@@ -149,7 +149,6 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _probe(args: argparse.Namespace) -> None:
-    import torch
 
     from bnn_geometry import probes, runs, training
 
@@ -159,10 +158,7 @@ def _probe(args: argparse.Namespace) -> None:
     dataset = data.load(args.dataset or run.recipe.dataset, root=args.data)
     network = run.network()
     training.check_fit(network, dataset)
-    # at random: the test images of some copies are sorted by class
-    generator = torch.Generator().manual_seed(run.seed)
-    order = torch.randperm(len(dataset.test.images), generator=generator)
-    images = dataset.test.images[order[: args.images]]
+    images = dataset.test.sample(args.images, run.seed).images
     table = probes.as_table(probes.probe_weights(network, images))
     if args.json:
         result = {
@@ -187,9 +183,9 @@ def _claims(args: argparse.Namespace) -> None:
         )
     rows = claims.ledger(preset, folder=folder)
     if args.json:
-        print(json.dumps(claims.as_records(rows), indent=2, ensure_ascii=False))
+        print(json.dumps(ledger_table.as_records(rows), indent=2, ensure_ascii=False))
     else:
-        print(claims.as_text(rows))
+        print(ledger_table.as_text(rows))
 
 
 def _lab(args: argparse.Namespace) -> None:

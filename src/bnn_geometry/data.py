@@ -59,6 +59,28 @@ class Split:
     images: Tensor
     labels: Tensor
 
+    def sample(self, count: int, seed: int) -> Split:
+        """Some of them, drawn at random: the files of some copies are sorted by class.
+
+        Parameters
+        ----------
+        count
+            How many; all of them, in random order, if there are no more.
+        seed
+            The same seed draws the same images, and with a larger ``count`` further ones.
+
+        Raises
+        ------
+        ValueError
+            If ``count`` is less than 1.
+        """
+        import torch
+
+        if count < 1:
+            raise ValueError(f"At least 1 image must be drawn, not {count}.")
+        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
+        return Split(self.images[order[:count]], self.labels[order[:count]])
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -195,8 +217,8 @@ def locate(
     explicit = bool(root or os.environ.get("BNN_DATA"))
     if explicit and not folder.is_dir():
         raise UserError(
-            f"the data folder {folder} does not exist or is not a folder: create it, or correct "
-            f"BNN_DATA (or the folder given)"
+            f"The data folder {folder} does not exist or is not a folder: create it, or correct "
+            f"BNN_DATA (or the folder given)."
         )
     try:
         # Names as listed: on a disk that ignores case, mnist/ would otherwise match MNIST/.
@@ -208,19 +230,19 @@ def locate(
             location = _locate_folder(name, folder, entries)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be read ({error.strerror}): see its permissions"
+            f"{folder} cannot be read ({error.strerror}): see its permissions."
         ) from error
     if location is None and source in ("auto", "stand-in"):
         location = _locate_stand_in(name)
     if location is None:
         looked = " or ".join(str(folder / place) for place in _places(name, source))
         raise UserError(
-            f"the {'official' if source == 'official' else 'image folder of'} "
+            f"The {'official' if source == 'official' else 'image folder of'} "
             f"{STANDARDS[name].title} was not found as {looked}: "
             + (
-                f"`bnn-geometry fetch {name}` downloads it"
+                f"`bnn-geometry fetch {name}` downloads it."
                 if source == "official"
-                else "put it there, or choose another source"
+                else "put it there, or choose another source."
             )
         )
     return location
@@ -228,7 +250,7 @@ def locate(
 
 def _check_choice(what: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
-        raise UserError(f"unknown {what} {value!r}: choose one of {', '.join(valid)}")
+        raise UserError(f"Unknown {what} {value!r}: choose one of {', '.join(valid)}.")
 
 
 def _places(name: str, source: str) -> tuple[str, ...]:
@@ -255,7 +277,7 @@ def _locate_folder(name: str, root: Path, entries: list[str]) -> Location | None
     # cifar10.tar, cifar10-jpeg.tar.xz, but not cifar100.tar
     tars = [x for x in entries if re.fullmatch(rf"{name}(?!\d).*\.tar(\.xz|\.gz)?", x)]
     if len(tars) > 1:
-        raise UserError(f"{root} holds {' and '.join(tars)}: keep the one that is meant")
+        raise UserError(f"{root} holds {' and '.join(tars)}: keep the one that is meant.")
     if not tars:
         return None
     return _location(name, "folder", root / tars[0], "tar", [root / tars[0]])
@@ -270,7 +292,7 @@ def _locate_stand_in(name: str) -> Location:
         except OSError as error:
             raise UserError(
                 f"{file} cannot be read ({error.strerror}): reinstall the package that ships it, "
-                f"`pip install --force-reinstall scikit-image scikit-learn`"
+                f"`pip install --force-reinstall scikit-image scikit-learn`."
             ) from error
     return Location(name, "stand-in", None, "stand-in", digest.hexdigest())
 

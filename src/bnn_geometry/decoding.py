@@ -161,7 +161,7 @@ def decode(name: str, kind: str, path: Path | None) -> Decoded:
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error}): see that it is readable and that "
-            f"{tempfile.gettempdir()} has room"
+            f"{tempfile.gettempdir()} has room."
         ) from error
 
 
@@ -177,8 +177,8 @@ def vision_datasets() -> ModuleType:
         from torchvision import datasets
     except (ImportError, RuntimeError) as error:
         raise UserError(
-            f"torchvision cannot be imported ({' '.join(str(error).split())}): install the pair "
-            f"of torch and torchvision that requirements.lock names"
+            f"The package torchvision cannot be imported ({' '.join(str(error).split())}): install "
+            f"the pair of torch and torchvision that requirements.lock names."
         ) from error
     return datasets
 
@@ -189,9 +189,9 @@ def vision_datasets() -> ModuleType:
 def _check_md5(file: Path, md5: str, remedy: str) -> None:
     """Check before torchvision sees the file: it would otherwise unpickle or call it missing."""
     if not file.is_file():
-        raise UserError(f"{file} is missing: {remedy}")
+        raise UserError(f"{file} is missing: {remedy}.")
     if md5_of(file) != md5:
-        raise UserError(f"{file} is damaged or not the official file (its md5 differs): {remedy}")
+        raise UserError(f"{file} is damaged or not the official file (its md5 differs): {remedy}.")
 
 
 def _decode_cifar10(path: Path, kind: str, scratch: Path) -> Decoded:
@@ -286,7 +286,7 @@ def _read_tar(name: str, path: Path) -> dict[str, _Folder]:
                 if not member.isfile():
                     raise UserError(
                         f"{shown} is a link: pack the tar again with the options --dereference "
-                        f"--hard-dereference"
+                        f"--hard-dereference."
                     )
                 if member.size > _MAX_BYTES:
                     raise _not_an_image(shown, name, f"has {member.size} bytes")
@@ -295,7 +295,7 @@ def _read_tar(name: str, path: Path) -> dict[str, _Folder]:
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
         raise UserError(
-            f"{path} is cut short or damaged ({reason}): copy it again, or delete it"
+            f"{path} is cut short or damaged ({reason}): copy it again, or delete it."
         ) from error
     splits = {}
     for split, classes in found.items():
@@ -311,23 +311,23 @@ def _check_layout(name: str, path: Path, splits: dict[str, _Folder]) -> None:
     layout = f"images belong in {name}/train/<class>/ and {name}/test/<class>/"
     for part in ("train", "test"):
         if part not in splits:
-            raise UserError(f"{path} has no folder {name}/{part}: {layout}")
+            raise UserError(f"{path} has no folder {name}/{part}: {layout}.")
     train, test = splits["train"], splits["test"]
     for class_name in sorted({*train.classes} ^ {*test.classes}):
         has, lacks = ("train", "test") if class_name in train.classes else ("test", "train")
         raise UserError(
             f"{path} has a class {class_name} in {has} but not in {lacks}: add the folder to "
-            f"{lacks}, or remove it from {has}"
+            f"{lacks}, or remove it from {has}."
         )
     if len(train.classes) < 2:
-        raise UserError(f"{path} has fewer than 2 class folders in train: {layout}")
+        raise UserError(f"{path} has fewer than 2 class folders in train: {layout}.")
     for part, folder in splits.items():
         filled = {label for _, label, _ in folder.samples}
         for label, class_name in enumerate(folder.classes):
             if label not in filled:
                 raise UserError(
                     f"{name}/{part}/{class_name} in {path} holds no {', '.join(_SUFFIXES)} file: "
-                    f"add its images, or remove the class from train and test"
+                    f"add its images, or remove the class from train and test."
                 )
 
 
@@ -392,7 +392,7 @@ def _decode_image(name: str, shown: str, data: bytes) -> tuple[np.ndarray, str]:
                 return pixels.reshape(height, width, channels), image_format
     except Exception as error:  # Pillow raises a dozen kinds for damaged files
         raise UserError(
-            f"{shown} is damaged, or no JPEG or PNG image: replace it, or delete it"
+            f"{shown} is damaged, or no JPEG or PNG image: replace it, or delete it."
         ) from error
     raise _not_an_image(shown, name, f"is {size[0]}×{size[1]} in mode {mode}")
 
@@ -401,7 +401,7 @@ def _not_an_image(shown: str, name: str, found: str) -> UserError:
     channels, height, width = STANDARDS[name].shape
     return UserError(
         f"{shown} {found}, but {STANDARDS[name].title} images are {height}×{width} with "
-        f"{channels} channel{'s' if channels > 1 else ''} of 8 bits: convert it, or delete it"
+        f"{channels} channel{'s' if channels > 1 else ''} of 8 bits: convert it, or delete it."
     )
 
 
@@ -442,7 +442,7 @@ def stand_in_files(name: str) -> list[Path]:
     if spec is None or spec.origin is None:
         raise UserError(
             f"{package}, which ships the stand-in for {name}, is not installed: "
-            f"`pip install scikit-image scikit-learn`"
+            f"`pip install scikit-image scikit-learn`."
         )
     folder = Path(spec.origin).parent
     if name == "mnist":

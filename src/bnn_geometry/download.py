@@ -66,12 +66,12 @@ def download(urls: Sequence[str], target: Path, md5: str, *, progress: bool = Tr
         return target
     except filelock.Timeout as error:
         raise UserError(
-            f"{target.name} is being downloaded by another process: wait until that one is done"
+            f"{target.name} is being downloaded by another process: wait until that one is done."
         ) from error
     except OSError as error:
         raise UserError(
             f"{target} cannot be written ({error.strerror or error}): make room or choose "
-            f"another data folder with BNN_DATA, and run the same command again"
+            f"another data folder with BNN_DATA, and run the same command again."
         ) from error
 
 
@@ -96,7 +96,7 @@ def _from_mirrors(urls: Sequence[str], target: Path, md5: str, progress: bool) -
     kept = f"{part} is kept and the same command resumes it" if part.is_file() else "try again"
     raise UserError(
         f"{target.name} could not be downloaded ({'; '.join(failures)}): {kept}; the book builds "
-        f"with its stand-in images meanwhile"
+        f"with its stand-in images meanwhile."
     )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from fractions import Fraction
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
 
 from bnn_geometry.plots import STYLE
+from bnn_geometry.recipes import Recipe
 
 
 def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
@@ -70,8 +74,22 @@ def glue(name: str, value: object) -> None:
     )
 
 
+def width(value: float) -> str:
+    """The width of a network as it is printed: 1/8 for 0.125.
+
+    Raises
+    ------
+    ValueError
+        If the number is not positive and finite.
+    """
+    if not 0 < value < np.inf:
+        raise ValueError(f"{value} is no width: it must be positive and finite.")
+    fraction = Fraction(value).limit_denominator(128)
+    return str(fraction) if float(fraction) == value else f"{value:g}"
+
+
 def scientific(value: float) -> str:
-    """A small number as it is printed: 1.8 × 10⁻⁷.
+    """A small number as it is printed: 1.8 × 10⁻⁷, and 10⁻³ for a power of ten.
 
     Raises
     ------
@@ -82,4 +100,26 @@ def scientific(value: float) -> str:
         raise ValueError(f"{value} is no positive number to write as a power of ten.")
     mantissa, exponent = f"{value:.1e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa} × 10{power}"
+    exactly = value == float(f"1e{exponent}")
+    return f"10{power}" if exactly else f"{mantissa} × 10{power}"
+
+
+def recipe_table(recipes: Mapping[str, Recipe]) -> pd.DataFrame:
+    """Every constant of some recipes as printed: a column for each, a row for each setting."""
+
+    def text(setting: str, value: object) -> str:
+        if setting == "width":
+            return width(value)
+        if setting in ("lr", "lr_end", "norm_epsilon"):
+            return scientific(value)
+        if setting == "train_images" and value is None:
+            return "all"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    table = pd.DataFrame(
+        {name: {k: text(k, v) for k, v in r.as_dict().items()} for name, r in recipes.items()}
+    )
+    table.index.name = "setting"
+    return table

@@ -429,3 +429,73 @@ def weight_angles(network: nn.Module) -> pd.DataFrame:
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _outputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    # What each weight layer puts out, as (filters, values) in float64.
+    seen: dict[str, Tensor] = {}
+
+    def see(name: str, z: Tensor) -> None:
+        seen[name] = z.movedim(1, 0).flatten(1).double()
+
+    handles = [
+        layer.register_forward_hook(lambda module, args, z, name=name: see(name, z))
+        for name, layer in weight_layers(network).items()
+    ]
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    try:
+        with torch.autocast(device.type, enabled=False):
+            network(scale_images(images.to(device)))
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+@torch.no_grad()
+def layer_agreement(network: nn.Module, other: nn.Module, images: Tensor) -> pd.DataFrame:
+    """Correlation of two networks' dot products on the same images, in every weight layer.
+
+    Each network runs on its own activations, so that what separates them adds up from layer to
+    layer. Scale and shift of a filter do not matter.
+
+    Parameters
+    ----------
+    network, other : Module
+        With the same weight layers; modes are restored.
+    images : Tensor of uint8, shape (images, channels, h, w)
+        Run at once: about a hundred.
+
+    Returns
+    -------
+    DataFrame
+        Index layer; n (fan-in), filter_r (median over filters of the Pearson correlation over
+        images and positions), filter_r_25 and filter_r_75 (quartiles).
+
+    Raises
+    ------
+    UserError
+        If the networks differ in their layers, or there are no images.
+    """
+    layers = weight_layers(network)
+    shapes, others = (
+        {name: layer.weight.shape for name, layer in weight_layers(z).items()}
+        for z in (network, other)
+    )
+    if shapes != others or not shapes:
+        raise UserError("The two networks do not have the same weight layers.")
+    if len(images) == 0:
+        raise UserError("There are no images to run the networks on.")
+    mine, theirs = _outputs(network, images), _outputs(other, images)
+    rows = []
+    for name, layer in layers.items():
+        a, b = (z[name] - z[name].mean(1, keepdim=True) for z in (mine, theirs))
+        r = (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt()
+        finite = r[torch.isfinite(r)].cpu().numpy()  # a filter whose output never varies has no r
+        quartiles = np.percentile(finite, [25, 50, 75]) if len(finite) else [np.nan] * 3
+        rows.append([name, layer.fan_in, *quartiles])
+    columns = ["layer", "n", "filter_r_25", "filter_r", "filter_r_75"]
+    return pd.DataFrame(rows, columns=columns).set_index("layer")

@@ -447,8 +447,9 @@ _INDEX_NAMES = re.compile(
 def tidy_table(html: str) -> str:
     """A table of pandas as a reader expects it.
 
-    The names of the index head their columns instead of taking a row of their own, and negative
-    numbers have a minus sign instead of a hyphen.
+    The names of the index head their columns instead of taking a row of their own, negative
+    numbers have a minus sign instead of a hyphen, and whole numbers of five digits and more have
+    their thousands set apart.
 
     Parameters
     ----------
@@ -458,7 +459,8 @@ def tidy_table(html: str) -> str:
     if 'class="dataframe"' not in html:
         return html
     html = _INDEX_NAMES.sub(lambda m: m[1] + m[4] + m[3], html, count=1)
-    return re.sub(r"(<td>)-(?=\d)", r"\1−", html)
+    html = re.sub(r"(<t[dh]>)-(?=\d)", r"\1−", html)
+    return re.sub(r"(?<=<t[dh]>)(−?)(\d{5,})(?=</t)", lambda m: f"{m[1]}{int(m[2]):,}", html)
 
 
 def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
@@ -475,6 +477,9 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
     """
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code":
+            # a number and its per cent sign stay on one line
+            source = "".join(cell["source"])
+            cell["source"] = re.sub(r"(?<=[`\d]) %(?!\w)", "\u00a0%", source)
             continue
         tags = cell["metadata"].setdefault("tags", [])
         if not {"parameters", "show-input"} & set(tags):
