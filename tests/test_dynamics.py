@@ -214,7 +214,8 @@ def test_settled_cosine_of_uniform_entries_by_hand():
 
 def test_settled_state_is_consistent():
     target = uniform(6, 40)
-    cosine, mean, latent = dynamics.settled(target)
+    expected = dynamics.settled(target)
+    cosine, mean, latent = expected.cosine, expected.mean_output, expected.latent
     z = target / np.sqrt(np.mean(target**2, axis=1, keepdims=True))
     # c is the mean of z·f(u); where the mean of f(u) is within ±1, the mean step z − c f is zero
     np.testing.assert_allclose(np.mean(z * mean, axis=1, keepdims=True), cosine, rtol=1e-12)

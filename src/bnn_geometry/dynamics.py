@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -246,7 +245,8 @@ def flow(
     return Flow(*columns, sums / (len(step_sizes) - half), u, np.array(path) if keep_path else None)
 
 
-class Settled(NamedTuple):
+@dataclass(frozen=True)
+class Settled:
     """Where :func:`settled` expects a flow to end.
 
     Attributes

@@ -52,7 +52,7 @@ def class_scores(
     Parameters
     ----------
     network : nn.Module
-    x : Tensor, shape (batch, *image_shape)
+    x : Tensor, shape (batch, channels, h, w)
         A batch.
     factors : mapping, optional
         Weight layer → one factor for each of its units, shape (units,).
