@@ -37,9 +37,10 @@
 #
 # A claim **holds** if every measurement keeps its rule. It **does not hold** if none keeps even
 # the weaker rule, where there is one, and between the two it **holds in part**. **Not measured
-# here** means that no chapter has measured it. The bounds of the intervals are this book's choice
-# where the paper names none. There is no published run at the paper's size yet, so that every
-# value is of networks trained while this book was built.
+# here** means that no chapter has measured it. The paper names no bounds for
+# the intervals; they are this book's choice, with the reason in brackets. There is no published
+# run at the paper's size yet, so that every value is of networks trained while this book was
+# built.
 
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper

@@ -265,10 +265,12 @@ def test_values_are_printed_to_their_uncertainty(values, text):
 
 
 def test_the_table_shows_no_markup_of_its_texts(tmp_path):
-    notebook(tmp_path / "one.ipynb", Record("x", 2.0, note="<b>", figure="fig-one"))
+    note = "<b>, ∝ n^(−1/2) of w^b"
+    notebook(tmp_path / "one.ipynb", Record("x", 2.0, note=note, figure="fig-one"))
     rows = claims.ledger("smoke", folder=tmp_path, claims={"x": rules(kind="interval", low=1)})
     page = ledger_table.as_html(rows)
     assert "<b>" not in page
+    assert "∝ n<sup>−1/2</sup> of w<sup>b</sup>" in page
     assert '<a href="one.html#fig-one">' in page
     assert f"<strong>{HOLDS}</strong>" in page
     assert "overflow-x: auto" in page

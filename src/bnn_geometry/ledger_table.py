@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -75,12 +76,26 @@ def as_text(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-_COLUMNS = ("Claim", "Verdict", "This build", "Theory", "Paper", "Stated by")
+# column → share of the width, per cent
+_COLUMNS = {
+    "Claim": 22,
+    "Verdict": 18,
+    "This build": 24,
+    "Theory": 17,
+    "Paper": 8,
+    "Stated by": 11,
+}
+
+
+def _marked_up(text: str) -> str:
+    # as HTML, with w^b and n^(−1/2) as superscripts
+    escaped = html.escape(text)
+    return re.sub(r"\^(?:\(([^()]*)\)|(\w))", lambda m: f"<sup>{m[1] or m[2]}</sup>", escaped)
 
 
 def _cells(row: Row) -> list[str]:
     claim, shown = row.claim, row.shown
-    e = html.escape
+    e = _marked_up
     build = "—"
     if shown is not None:
         theory = ""
@@ -92,14 +107,14 @@ def _cells(row: Row) -> list[str]:
         on = f"<br>{e(row.data)}" if row.data else "<br>simulation"
         anchor = f"#{shown.figure}" if shown.figure else ""
         to = "figure in" if shown.figure else "chapter"
-        link = f'<a href="{claim.chapter}.html{e(anchor)}">{to} {claim.chapter}</a>'
+        link = f'<a href="{claim.chapter}.html{html.escape(anchor)}">{to} {claim.chapter}</a>'
         build = f"<strong>{e(value + theory)}</strong><br>{e(of + several)}{on}<br>{link}"
     odd = "" if row.expected in (None, row.verdict) else f"<br>expected: {e(row.expected)}"
     rule = str(claim.rule) + (f"; in part: {claim.partial}" if claim.partial else "")
     why = f"<br>({e(claim.why)})" if claim.why else ""
     where = f"<br>{e(claim.where)}" if claim.where else ""
     return [
-        f"{e(claim.claim)}<br><code>{e(claim.id)}</code>",
+        f"{e(claim.claim)}<br><code>{html.escape(claim.id)}</code>",
         f"<strong>{e(row.verdict)}</strong>{odd}<br>{e(rule)}{why}",
         build,
         e(claim.theory) or "—",
@@ -110,7 +125,9 @@ def _cells(row: Row) -> list[str]:
 
 def as_html(rows: Iterable[Row]) -> str:
     """The rows as an HTML table that scrolls sideways where the page is narrower."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
+    head = "".join(
+        f'<th scope="col" style="width: {share}%">{name}</th>' for name, share in _COLUMNS.items()
+    )
     body = "\n".join(
         f'<tr id="claim-{html.escape(row.claim.id)}" style="vertical-align: top">'
         + "".join(f'<td style="text-align: left">{cell}</td>' for cell in _cells(row))
