@@ -10,6 +10,7 @@ from bnn_geometry.layers import (
     BinaryConv2d,
     BinaryLinear,
     clip_latents,
+    initialize,
     weight_layers,
 )
 from bnn_geometry.quantize import binarize, binarize_activation
@@ -169,3 +170,16 @@ def test_layer_without_inputs_or_outputs_is_refused(layer, shape):
 def test_even_kernel_is_refused(size):
     with pytest.raises(ValueError, match="must be odd"):
         BinaryConv2d(1, 1, size)
+
+
+def test_a_layer_does_not_compute_before_its_weights_are_drawn():
+    layer = BinaryLinear(5, 3)
+    assert torch.isnan(layer(torch.ones(2, 5))).all()
+    network = torch.nn.Sequential(layer, BinaryConv2d(2, 4), BinaryLinear(6, 2, binary=False))
+    initialize(network, torch.Generator().manual_seed(1))
+    for drawn, bound in zip(network, (1, 1, (6 / 8) ** 0.5), strict=True):
+        size = drawn.weight.abs().max().item()
+        assert 0.5 * bound < size <= bound
+    other = torch.nn.Sequential(BinaryLinear(5, 3))
+    initialize(other, torch.Generator().manual_seed(1))
+    assert torch.equal(other[0].weight, layer.weight)

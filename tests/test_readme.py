@@ -22,14 +22,21 @@ COMMANDS = [
 ]
 
 
-def test_the_python_example_runs_and_prints_every_layer():
-    (code,) = [text for language, text in BLOCKS if language == "python"]
+EXAMPLES = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [*zip(EXAMPLES, [("fc1", "fc2", "fc3", "fc4"), ("0 ", "5 ")], strict=True)],
+    ids=["trained", "own"],
+)
+def test_the_python_examples_run_and_print_every_layer(code, names):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for layer in ("fc1", "fc2", "fc3", "fc4"):
-        assert layer in done.stdout
+    for layer in names:
+        assert re.search(rf"^{layer}", done.stdout, re.M)
 
 
 @pytest.mark.parametrize(

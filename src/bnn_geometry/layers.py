@@ -2,7 +2,8 @@
 
 The parameter named ``weight`` is the **latent** weight w^c that the optimizer moves; the layer
 computes with the **binary** weight w^b = bin(w^c) (Figure 1a of the paper). No layer has a bias:
-the batch norm that follows would subtract it.
+the batch norm that follows would subtract it. A new layer holds NaN: :func:`initialize` draws its
+weights.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class _WeightLayer(nn.Module):
             raise ValueError(f"A layer needs at least one input and one output, not shape {shape}.")
         self.binary = binary
         """Whether the layer computes with bin(weight); otherwise it is an ordinary layer."""
-        self.weight = nn.Parameter(torch.empty(shape))
+        # NaN until drawn: a layer forgotten by whoever draws must not compute
+        self.weight = nn.Parameter(torch.full(shape, torch.nan))
 
     @property
     def fan_in(self) -> int:
@@ -122,6 +124,18 @@ def weight_layers(network: nn.Module) -> dict[str, BinaryLinear | BinaryConv2d]:
     return {
         name: module for name, module in network.named_modules() if isinstance(module, _WeightLayer)
     }
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of all weight layers, in their order.
+
+    Latent weights are uniform on [−1, 1], as in the code of Courbariaux et al. (2016); those of a
+    layer that is not binary on ±√(6/(fan-in + fan-out)) (Glorot and Bengio 2010).
+    """
+    for layer in weight_layers(network).values():
+        bound = 1.0 if layer.binary else (6 / (layer.fan_in + layer.fan_out)) ** 0.5
+        layer.weight.uniform_(-bound, bound, generator=generator)
 
 
 def clip_latents(network: nn.Module) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bnn_geometry.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.layers import BinaryActivation, BinaryConv2d, BinaryLinear, initialize
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "binary": BinaryActivation,
@@ -36,13 +36,6 @@ class _Network(nn.Module):
         self.activation = activation
         self.binary = activation == "binary"
         self._norm = {"eps": epsilon, "momentum": momentum}
-
-    @torch.no_grad()
-    def initialize(self, generator: torch.Generator) -> None:
-        """Draw all weights: latents U(−1, 1), continuous weights U(±√(6/(fan-in + fan-out)))."""
-        for layer in weight_layers(self).values():
-            bound = 1.0 if self.binary else (6 / (layer.fan_in + layer.fan_out)) ** 0.5
-            layer.weight.uniform_(-bound, bound, generator=generator)
 
 
 class ConvNet(_Network):
@@ -100,7 +93,7 @@ class ConvNet(_Network):
             features = out
         for name, module in stages:
             self.add_module(name, module)
-        self.initialize(generator)
+        initialize(self, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, 3, 32, 32) in [−1, 1] → class scores (batch, 10)."""
@@ -154,7 +147,7 @@ class MLP(_Network):
                 self.add_module(f"act{i}", ACTIVATIONS[activation]())
                 self.add_module(f"dropout{i}", nn.Dropout(hidden_dropout))
             features = out
-        self.initialize(generator)
+        initialize(self, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, 1, 28, 28) in [−1, 1] → class scores (batch, 10)."""
