@@ -128,9 +128,9 @@ claims.record_layers(
 #   {\sqrt{w^{c\,\mathsf T}\,\Sigma\,w^c\;\;w^{b\,\mathsf T}\,\Sigma\,w^b}} .
 # $$ (eq-predicted-r)
 #
-# The latent weights of the untrained network are uniform, which makes that cosine about 0.87.
-# {numref}`fig-r-by-layer` compares trained and untrained networks filter by filter, so that
-# differences between filters do not count as correlation.
+# The latent weights of the untrained network are uniform, which makes that cosine close to
+# $\sqrt3/2$. {numref}`fig-r-by-layer` compares trained and untrained networks filter by filter, so
+# that differences between filters do not count as correlation.
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plots.new_figure(height=3.8)

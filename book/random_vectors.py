@@ -359,10 +359,11 @@ glue("axis-1000", reach.loc[1000, "an axis"])
 reach.round(2)
 
 # %% [markdown]
-# Almost every direction has a binary vector within 40°, in any dimension, but not every one: an
-# axis of a thousand dimensions is {glue:text}`axis-1000:.1f`° away from the nearest, hardly
-# closer than from a random one. The set is expressive for features that many inputs share. A
-# feature that is one input in a thousand it cannot express.
+# From a direction drawn uniformly the nearest binary vector is {glue:text}`limit-gaussian:.0f`°
+# away in high dimension, and on average less in low dimension. From some directions it is much
+# further: an axis of a thousand dimensions is {glue:text}`axis-1000:.1f`° away from the nearest,
+# hardly closer than from a random one. The set is expressive for features that many inputs share.
+# A feature that is one input in a thousand it cannot express.
 #
 # ## When are the two angles apart?
 #

@@ -215,10 +215,10 @@ pd.DataFrame(rows).set_index("n")
 
 # %% [markdown]
 # In Kanerva's own example, $n = 10{,}000$, two random vectors differ in
-# {glue:text}`kanerva-mean:.0f` ± {glue:text}`kanerva-sd:.0f` places: hardly ever in less than 48
-# per cent of them or in more than 52. A vector that agrees with a given one noticeably better
-# than that does so for a reason. This is the yardstick by which the next chapter calls an angle
-# small.
+# {glue:text}`kanerva-mean:.0f` ± {glue:text}`kanerva-sd:.0f` places, and hardly ever in a number
+# that is more than four standard deviations away from the mean. A vector that agrees with a given
+# one noticeably better than that does so for a reason. This is the yardstick by which the next
+# chapter calls an angle small.
 #
 # ## Why "proportional to"
 #

@@ -13,6 +13,84 @@ from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, ROOT, notes
 from bnn_geometry import data, execute
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+PAGES = [*CHAPTERS, *sorted((ROOT / "book").glob("*.md"))]
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+
+NO_RESULT = {
+    "index": {"either +1 or −1": "the two values that a binary weight has"},
+    "random_vectors": {
+        "in high dimension is close to 90°": "a right angle, which the simulation is compared with",
+        "is 90° on average": "exact, by symmetry",
+        "follow this law near 90°": "a right angle",
+        r"\varphi < 90^\circ": "for which angles the formula is true",
+        "between −2 and 2 most of the time": "a property of the standard normal distribution",
+        "one at 30 degrees and one at 90 degrees": "where the limits are, exactly",
+    },
+    "training": {
+        "3 × 3 filters": "the shape of the paper's filters",
+        "width 1,": "the unit in which widths are given",
+        "filters of up to 8192 weights": "the size of the paper's network",
+        "the 4096 units of the original code": "the size of the original network",
+        r"\sqrt{1.5/(n_\text{in}": "a constant in the original code",
+        "near 30°": "the exact limit for uniform entries",
+        "lines at 30 and 37 degrees": "the exact limits",
+        "within 1.5 box lengths": "how whiskers are drawn",
+    },
+    "dot_products": {
+        "two weight vectors 30° apart": "an example",
+        "a dashed line at 0.87": "the exact cosine for uniform entries",
+    },
+    "learning_dynamics": {
+        "far above the 30° of": "the exact limit for uniform entries",
+        "a random vector is nearly 90° away": "a right angle",
+        "From about 90°": "the angle to a random vector, where the flow starts",
+        "fall from near 90 degrees": "the angle to a random vector, where the flow starts",
+        ", 0 and": "one of the three values of a ternary vector",
+        "from 1/16 to 16": "the factors that the test multiplies with, powers of two",
+        "step size 0.05": "chosen, for the picture in the plane",
+    },
+    "pretrained": {"lines at 30 and 37 degrees": "the exact limits"},
+    "reproducing": {"with Python 3.11.": "the version for which requirements.lock was made"},
+}
+"""Numbers that are typed on a page and rightly so: the words around each, and why it is no result
+that should have been computed."""
+
+NAMES = r"\b(?:CIFAR-10|x86-64|[Ss]ection \d(?:\.\d)?|[Ff]igure \d)"
+SET_APART = (
+    r"(?ms)^```\w.*?^```",  # code
+    r"\{[\w:-]+\}`[^`]*`",  # a role: what was glued, references, citations
+    r"`[^`\d]*[A-Za-z][^`]*`",  # code in the text, but not a number that is printed like it
+    r"(?m)^#+ .*$",
+    r"(?<=\])\([^)]*\)",  # where a link leads
+)
+MATHS = r"(?s)\$\$.*?\$\$(?: \([\w-]+\))?|\$[^$]*\$"
+NUMBER = r"(?<![\w.])[−+-]?\d[\d.,]*\s*(?:°|%|per cent|points|seconds)?"
+IN_MATHS = r"[−+-]?\d+\.\d+|\d+\s*(?:\^\{?\\circ|\\%)"
+IN_CAPTIONS = r"\d\.\d+|\d\s*(?:°|%|±|per cent|degrees|points|seconds)"
+
+
+def bare_numbers(text, pattern, allowed):
+    """Numbers in a text, each with the words around it, that are in none of the allowed phrases;
+    and the phrases that the text uses."""
+    text = " ".join(text.split())
+    used = {phrase for phrase in allowed if phrase in text}
+    for phrase in used:
+        text = text.replace(phrase, "…")
+    around = [text[max(0, m.start() - 40) : m.end() + 20] for m in re.finditer(pattern, text)]
+    return around, used
+
+
+def typed_numbers(prose, captions, allowed):
+    """Numbers that somebody typed on a page, and the allowed phrases that the page uses."""
+    for kind in (*SET_APART, NAMES):
+        prose = re.sub(kind, "…", prose)
+    captions = re.sub(NAMES, "…", captions)
+    found = [
+        bare_numbers(re.sub(MATHS, "…", prose), NUMBER, allowed),
+        bare_numbers(" ".join(re.findall(MATHS, prose)), IN_MATHS, allowed),
+        bare_numbers(captions, IN_CAPTIONS, allowed),
+    ]
+    return [a for around, _ in found for a in around], set().union(*(used for _, used in found))
 
 
 def code_cells(notebook):
@@ -121,6 +199,74 @@ def test_every_figure_is_referred_to(chapter):
     text = chapter.read_text(encoding="utf-8")
     for name in re.findall(r'name="(fig-[\w-]+)"', text):
         assert f"{{numref}}`{name}`" in text, f"the text never points to {name}"
+
+
+def prose_and_captions(page):
+    if page.suffix == ".md":
+        return page.read_text(encoding="utf-8"), ""
+    cells = jupytext.read(page).cells
+    texts = [
+        part.value
+        for cell in cells
+        if cell.cell_type == "code"
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.keyword) and node.arg in ("caption", "alt")
+        for part in ast.walk(node.value)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    return "\n\n".join(c.source for c in cells if c.cell_type == "markdown"), "\n".join(texts)
+
+
+@pages
+def test_every_number_in_the_prose_is_computed_or_is_no_result(page):
+    allowed = NO_RESULT.get(page.stem, {})
+    typed, used = typed_numbers(*prose_and_captions(page), allowed)
+    assert not typed, "glue what was computed, or say in NO_RESULT why it is no result"
+    assert used == set(allowed), "allowed, but not on the page any more"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The correlation is 0.93.",
+        "an error of 12 %,",
+        "turned by 31°",
+        "{glue:text}`a:.1f` ± 0.4 points",
+        "costs 3 points",
+        "it took 12 seconds",
+        "in 7 of 9 layers",
+        "minus one at book preset 48 per cent",
+        "it is $r = 0.93$ here",
+        "an angle of $31^\\circ$",
+        "as `0.93` shows",
+        "see [page 4](page.md)",
+    ],
+)
+def test_a_typed_result_is_found(sentence):
+    assert typed_numbers(f"Some words.\n\n{sentence}\n", "", {})[0]
+
+
+@pytest.mark.parametrize("caption", ["The error falls to 12 %.", "r = 0.9", "at 31 degrees"])
+def test_a_typed_result_in_a_caption_is_found(caption):
+    assert typed_numbers("", caption, {})[0]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "{glue:text}`a:.1f` ± {glue:text}`b:.2f` %",
+        "## Figure 2: two angles in 1000 dimensions",
+        "section 5.1 and Figure 2 of the paper",
+        "CIFAR-10 on x86-64",
+        "`run-chapter -p samples 100000`",
+        "a [link](https://example.org/1705.07199)",
+        "for $n = 1000$ and $\\tfrac12$",
+        "$$\nx = \\sqrt{3}/2\n$$ (eq-one-2)",
+        "```bash\nmake 3.14\n```",
+    ],
+)
+def test_what_is_no_typed_result_is_let_through(sentence):
+    assert typed_numbers(sentence, "", {}) == ([], set())
 
 
 def test_the_settings_are_linked_into_the_book():
