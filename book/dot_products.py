@@ -44,7 +44,6 @@ images = 0  # test images to measure on; 0 takes the preset's number
 
 # %% tags=["nbval-ignore-output"]
 import numpy as np
-import pandas as pd
 
 from bnn_geometry import claims, data, plots, presets, probes, runs
 from bnn_geometry.notebook import glue, show, width
@@ -98,15 +97,8 @@ show(
 table = probes.as_table(trained)
 table_untrained = probes.as_table(untrained)
 assert table["r"].between(-1, 1).all()
-pd.DataFrame(
-    {
-        "n": table["n"],
-        "r": table["r"].round(3),
-        "median r of a filter": table["filter_r"].round(3),
-        "untrained: r": table_untrained["r"].round(3),
-        "untrained: median r of a filter": table_untrained["filter_r"].round(3),
-        "different sign (%)": (100 * table["disagreement"]).round(1),
-    }
+probes.for_readers(table).join(
+    probes.for_readers(table_untrained).drop(columns="n").add_prefix("untrained: ")
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -225,7 +217,7 @@ assert by_activation["r"].between(-1, 1).all()
 claims.record_layers("activations", by_activation, preset=preset, data=cifar10.provenance)
 glue("activations-low", by_activation["r"].min())
 glue("activations-high", by_activation["r"].max())
-by_activation[["n", "r", "filter_r", "disagreement"]].round(3)
+probes.for_readers(by_activation)
 
 # %% [markdown]
 # The correlations of the eight layers lie between {glue:text}`activations-low:.2f` and
@@ -246,7 +238,7 @@ claims.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
 glue("mlp-images", f"{len(mlp_images)} test images of {mnist.provenance.title}")
 glue("mlp-low", mlp_table["r"].min())
 glue("mlp-high", mlp_table["r"].max())
-mlp_table[["n", "r", "filter_r", "disagreement"]].round(3)
+probes.for_readers(mlp_table)
 
 # %% [markdown]
 # The correlations of its four layers lie between {glue:text}`mlp-low:.2f` and
@@ -271,7 +263,7 @@ glue("directions-high", by_layer["r"].max())
 glue("directions-first", by_layer["r"].iloc[0])
 glue("directions-angle-low", by_layer["angle"].min())
 glue("directions-angle-high", by_layer["angle"].max())
-by_layer.round(2)
+by_layer.astype({"n": int}).round(2).rename(columns={"angle": "angle (°)", "r": "median r"})
 
 # %% [markdown]
 # The median over five directions lies between {glue:text}`directions-low:.2f` and

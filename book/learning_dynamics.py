@@ -50,7 +50,7 @@ import pandas as pd
 import torch
 
 from bnn_geometry import claims, data, dynamics, invariance, layers, plots, presets, runs, training
-from bnn_geometry.notebook import glue, show
+from bnn_geometry.notebook import glue, scientific, show
 
 sizes = presets.preset(preset)
 generator = np.random.default_rng(seed)
@@ -58,6 +58,10 @@ generator = np.random.default_rng(seed)
 
 def standard_error(values):
     return values.std(ddof=1) / np.sqrt(len(values))
+
+
+def power(value):
+    return scientific(value) if value else "0"
 
 
 # %% [markdown]
@@ -148,8 +152,9 @@ pd.Series(
 
 # %%
 plane = np.array([3.0, 1.0])
+plane_steps = np.full(240, 0.05)
 flow = dynamics.flow(
-    dynamics.COSINE, plane, [-0.83, -0.61], np.full(240, 0.05), log_every=1, keep_path=True
+    dynamics.COSINE, plane, [-0.83, -0.61], plane_steps, log_every=1, keep_path=True
 )
 figure, axes = plots.new_figure(1, 2, height=3.4, width=8.4, width_ratios=[1.3, 1])
 plots.plot_flow_plane(flow, axes[0, 0], target=plane)
@@ -164,9 +169,9 @@ show(
     name="fig-plane",
     caption=(
         "Flow of the scale-invariant loss in two dimensions, f = bin and g the identity, "
-        "$v^* = (3, 1)$, step size 0.05. Left: path of $u$, one dot per update; the mean of "
-        "$f(u)$ is taken over the second half of 240 updates. Right: angles with $v^*$ in the "
-        "first 80."
+        f"$v^* = (3, 1)$, step size {plane_steps[0]:g}. Left: path of $u$, one dot per update; "
+        f"the mean of $f(u)$ is taken over the second half of {len(plane_steps)} updates. Right: "
+        "angles with $v^*$ in the first 80."
     ),
     alt=(
         "Left: u moves from the lower left to the right edge of the square and stays there, "
@@ -516,14 +521,14 @@ for subtract_mean in (True, False):
         invariance_rows.append(
             {
                 "mean": "subtracted" if subtract_mean else "not subtracted",
-                "ε": f"{sizes.convnet.norm_epsilon:g}" if epsilon is None else f"{epsilon:g}",
+                "ε": sizes.convnet.norm_epsilon if epsilon is None else epsilon,
                 "change": float((after - before).abs().max() / before.abs().max()),
                 "predictions": int((after.argmax(1) != before.argmax(1)).sum()),
             }
         )
 invariance_table = pd.DataFrame(invariance_rows)
-negligible = invariance_table[invariance_table["ε"] == f"{NEGLIGIBLE:g}"]
-own = invariance_table[invariance_table["ε"] != f"{NEGLIGIBLE:g}"]
+negligible = invariance_table[invariance_table["ε"] == NEGLIGIBLE]
+own = invariance_table[invariance_table["ε"] != NEGLIGIBLE]
 assert (negligible["change"] < 1e-5).all(), "the scores depend on the scale"
 for row in negligible.itertuples():
     claims.record(
@@ -535,10 +540,13 @@ for row in negligible.itertuples():
     )
 glue("images", len(images))
 glue("data", cifar10.provenance.title)
-glue("change", f"{negligible['change'].max():.1g}")
+glue("change", power(negligible["change"].max()))
 glue("change-own", 100 * float(own["change"].max()))
 glue("predictions-own", int(own["predictions"].max()))
-invariance_table.assign(change=invariance_table["change"].map("{:.1e}".format)).rename(
+invariance_table.assign(
+    change=invariance_table["change"].map(power),
+    **{"ε": invariance_table["ε"].map(power)},
+).set_index(["mean", "ε"]).rename(
     columns={"change": "largest change / largest score", "predictions": "predictions changed"}
 )
 

@@ -42,6 +42,8 @@ import pandas as pd
 from bnn_geometry import data, presets
 from bnn_geometry.notebook import glue, width
 
+pd.set_option("display.max_colwidth", None)  # whole sentences in tables
+
 pd.DataFrame(
     {
         name: {

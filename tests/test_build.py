@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 
-from bnn_geometry import sphinx_papermill
+from bnn_geometry import page, sphinx_papermill
 from bnn_geometry.errors import UserError
 
 JUPYTER_BOOK = Path(sys.executable).with_name("jupyter-book")
@@ -357,7 +359,7 @@ def test_a_note_for_the_ledger_leaves_no_trace_on_the_page_and_does_not_hide_the
     figure = {"output_type": "display_data", "data": {}, "metadata": {"bnn_geometry": {"image": 1}}}
     note = {"output_type": "display_data", "data": {}, "metadata": {"bnn_geometry": {"claim": 2}}}
     cell = {"cell_type": "code", "metadata": {}, "source": "", "outputs": [figure, note]}
-    sphinx_papermill.as_page({"cells": [cell], "metadata": {}})
+    page.as_page({"cells": [cell], "metadata": {}})
     assert cell["outputs"] == [figure]
     assert cell["metadata"]["mystnb"] == {"image": 1}
 
@@ -385,7 +387,7 @@ def test_chapters_come_after_what_they_build_on(chapter):
 
 def test_the_index_heads_its_column_and_minus_signs_are_minus_signs():
     frame = pd.DataFrame({"r": [-0.5, 0.5]}, index=pd.Index(["conv1", "a-b"], name="layer"))
-    html = sphinx_papermill.tidy_table(frame._repr_html_())
+    html = page.tidy_table(frame._repr_html_())
     (head,) = re.findall(r"<thead>(.*?)</thead>", html, re.S)
     assert head.count("<tr") == 1
     assert re.findall(r"<th>(.*?)</th>", head) == ["layer", "r"]
@@ -395,7 +397,7 @@ def test_the_index_heads_its_column_and_minus_signs_are_minus_signs():
 
 def test_numbers_of_the_index_and_thousands_are_printed_like_the_others():
     frame = pd.DataFrame({"x": [1234, -12345, 1234567], "y": ["99999", "a", 0.5]}, index=[-1, 2, 3])
-    html = sphinx_papermill.tidy_table(frame._repr_html_())
+    html = page.tidy_table(frame._repr_html_())
     assert "<th>−1</th>" in html
     for text in ("1234", "−12,345", "1,234,567", "99,999", "0.5"):
         assert f"<td>{text}</td>" in html
@@ -403,16 +405,42 @@ def test_numbers_of_the_index_and_thousands_are_printed_like_the_others():
 
 def test_a_per_cent_sign_stays_with_its_number():
     cell = {"cell_type": "markdown", "source": "{glue:text}`x` % of 5 %, `a` %b", "metadata": {}}
-    page = sphinx_papermill.as_page({"cells": [cell], "metadata": {}})
-    assert page["cells"][0]["source"] == "{glue:text}`x`\u00a0% of 5\u00a0%, `a` %b"
+    notebook = page.as_page({"cells": [cell], "metadata": {}})
+    assert notebook["cells"][0]["source"] == "{glue:text}`x`\u00a0% of 5\u00a0%, `a` %b"
 
 
 def test_two_index_levels_head_both_columns():
     frame = pd.DataFrame({"n": [1, 2]}, index=pd.MultiIndex.from_product(
         [["x"], ["y", "z"]], names=["network", "layer"]))  # fmt: skip
-    head = sphinx_papermill.tidy_table(frame._repr_html_()).split("</thead>")[0]
+    head = page.tidy_table(frame._repr_html_()).split("</thead>")[0]
     assert re.findall(r"<th>(.*?)</th>", head) == ["network", "layer", "n"]
 
 
 def test_other_html_is_left_alone():
-    assert sphinx_papermill.tidy_table("<td>-1</td>") == "<td>-1</td>"
+    assert page.tidy_table("<td>-1</td>") == "<td>-1</td>"
+
+
+def test_the_parameters_shown_are_those_of_the_execution():
+    def cell(tag, *lines):
+        return {
+            "cell_type": "code", "metadata": {"tags": [tag]}, "source": list(lines), "outputs": [],
+        }  # fmt: skip
+
+    own = cell(
+        "parameters", 'preset = "book"  # sizes\n', "seed = 1  # of all\n", "n = 3  # how many"
+    )
+    injected = cell("injected-parameters", "# Parameters\n", 'preset = "smoke"\n', "n = -7")
+    page.as_page({"cells": [own, injected], "metadata": {}})
+    assert own["source"] == 'preset = "smoke"  # sizes\nseed = 1  # of all\nn = -7  # how many'
+
+
+def test_a_glued_number_has_a_minus_sign():
+    document = new_document("x")
+    for text, classes in (
+        ("-0.50", ["pasted-text"]),
+        ("a-1 4800-5200", ["pasted-text"]),
+        ("-2", []),
+    ):
+        document += nodes.inline("", text, classes=classes)
+    page.typeset_numbers(None, document, "x")
+    assert [node.astext() for node in document] == ["−0.50", "a-1 4800-5200", "-2"]

@@ -47,7 +47,6 @@ NO_RESULT = {
         "fall from near 90 degrees": "the angle to a random vector, where the flow starts",
         ", 0 and": "one of the three values of a ternary vector",
         "from 1/16 to 16": "the factors that the test multiplies with, powers of two",
-        "step size 0.05": "chosen, for the picture in the plane",
     },
     "pretrained": {"lines at 30 and 37 degrees": "the exact limits"},
     "reproducing": {"with Python 3.11.": "the version for which requirements.lock was made"},

@@ -26,7 +26,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -38,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from sphinx.util import logging
 
-from bnn_geometry import data, presets, sources
+from bnn_geometry import data, page, presets, sources
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import (
     Worker,
@@ -77,9 +76,6 @@ LIBRARIES = [
     "ipykernel",
     "jupytext",
 ]
-
-SHOWN_LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
-"""Those that a page names; all of them enter its key."""
 
 
 @dataclass(frozen=True)
@@ -417,12 +413,12 @@ def execute_stale(
             where = f" [{os.path.relpath(kept)}]" if kept.exists() else ""
             LOGGER.error("chapter %s: %s%s", name, error, where)
         raise SystemExit(1)
-    # What is on a page depends on the result and on how this module turns it into a page.
-    own = sources.file_hash(Path(__file__))
-    pages = {name: f"{key} {own}" for name, key in schedule.keys.items()}
-    app._papermill_keys = pages  # type: ignore[attr-defined]
+    # What is on a page depends on the result and on how it is turned into a page.
+    own = sources.file_hash(Path(page.__file__))
+    keys = {name: f"{key} {own}" for name, key in schedule.keys.items()}
+    app._papermill_keys = keys  # type: ignore[attr-defined]
     shown: dict[str, str] = getattr(env, "papermill_keys", {})
-    return [name for name, page in pages.items() if shown.get(name) != page]
+    return [name for name, key in keys.items() if shown.get(name) != key]
 
 
 def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -431,97 +427,10 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname not in keys:
         return
     text = Store(Path(app.srcdir) / STORE, _preset()).path(docname).read_text("utf-8")
-    source[0] = json.dumps(as_page(json.loads(text)))
+    source[0] = json.dumps(page.as_page(json.loads(text)))
     if not hasattr(app.env, "papermill_keys"):
         app.env.papermill_keys = {}  # type: ignore[attr-defined]
     app.env.papermill_keys[docname] = keys[docname]  # type: ignore[attr-defined]
-
-
-_INDEX_NAMES = re.compile(
-    r'(<tr style="text-align: right;">\s*)((?:<th></th>\s*)+)(.*?</tr>)\s*'
-    r"<tr>\s*((?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+</tr>",
-    re.S,
-)
-
-
-def tidy_table(html: str) -> str:
-    """A table of pandas as a reader expects it.
-
-    The names of the index head their columns instead of taking a row of their own, negative
-    numbers have a minus sign instead of a hyphen, and whole numbers of five digits and more have
-    their thousands set apart.
-
-    Parameters
-    ----------
-    html : str
-        From ``DataFrame._repr_html_``; anything else comes back as it is.
-    """
-    if 'class="dataframe"' not in html:
-        return html
-    html = _INDEX_NAMES.sub(lambda m: m[1] + m[4] + m[3], html, count=1)
-    html = re.sub(r"(<t[dh]>)-(?=\d)", r"\1−", html)
-    return re.sub(r"(?<=<t[dh]>)(−?)(\d{5,})(?=</t)", lambda m: f"{m[1]}{int(m[2]):,}", html)
-
-
-def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Fold the code; turn what chapters noted on figures into cell options of myst-nb.
-
-    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The notes are those
-    of :func:`bnn_geometry.notebook.show`; those of :func:`bnn_geometry.claims.record` are for the
-    ledger and leave no trace on the chapter's own page.
-
-    Parameters
-    ----------
-    notebook : dict
-        Executed notebook as JSON; changed in place and returned.
-    """
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
-            # a number and its per cent sign stay on one line
-            source = "".join(cell["source"])
-            cell["source"] = re.sub(r"(?<=[`\d]) %(?!\w)", "\u00a0%", source)
-            continue
-        tags = cell["metadata"].setdefault("tags", [])
-        if not {"parameters", "show-input"} & set(tags):
-            tags.append("hide-input")
-        shown = []
-        for output in cell["outputs"]:
-            noted = output.get("metadata", {}).get("bnn_geometry", {})
-            if "claim" in noted:
-                continue
-            if noted:
-                cell["metadata"]["mystnb"] = noted
-            if "text/html" in output.get("data", {}):
-                output["data"]["text/html"] = tidy_table("".join(output["data"]["text/html"]))
-            shown.append(output)
-        cell["outputs"] = shown
-    made = notebook["metadata"].get("bnn_geometry", {})
-    if "key" in made:
-        notebook["cells"].append(
-            {
-                "cell_type": "markdown",
-                "id": "made",
-                "metadata": {},
-                "source": _how_it_was_made(made),
-            }
-        )
-    return notebook
-
-
-def _how_it_was_made(record: Mapping[str, Any]) -> str:
-    # a fold at the end of the page
-    used = record["inputs"]
-    libraries = ", ".join(f"{name} {used['libraries'][name]}" for name in SHOWN_LIBRARIES)
-    lines = [
-        f"Executed in {record['seconds']:g} s at preset `{record['preset']}`, on "
-        f"{record['machine']} (CPU), with Python {used['python']}, {libraries}."
-    ]
-    lines += [
-        f"Images for `{name}`: {source}, fingerprint `{used['data'][name][:12]}`."
-        for name, source in record["data_sources"].items()
-    ]
-    body = "\n\n".join(lines)
-    return f":::{{dropdown}} How this page was made\n{body}\n:::\n"
 
 
 def offer_download(
@@ -544,5 +453,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", configure, priority=100)
     app.connect("env-get-outdated", execute_stale)
     app.connect("source-read", hand_over)
+    app.connect("doctree-resolved", page.typeset_numbers)
     app.connect("html-page-context", offer_download, priority=100)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

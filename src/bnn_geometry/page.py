@@ -1,0 +1,130 @@
+"""What an executed notebook becomes on its page of the book."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+SHOWN_LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
+"""Those that a page names; all of them enter its key."""
+
+
+_INDEX_NAMES = re.compile(
+    r'(<tr style="text-align: right;">\s*)((?:<th></th>\s*)+)(.*?</tr>)\s*'
+    r"<tr>\s*((?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+</tr>",
+    re.S,
+)
+
+
+def tidy_table(html: str) -> str:
+    """A table of pandas as a reader expects it.
+
+    The names of the index head their columns instead of taking a row of their own, negative
+    numbers have a minus sign instead of a hyphen, and whole numbers of five digits and more have
+    their thousands set apart.
+
+    Parameters
+    ----------
+    html : str
+        From ``DataFrame._repr_html_``; anything else comes back as it is.
+    """
+    if 'class="dataframe"' not in html:
+        return html
+    html = _INDEX_NAMES.sub(lambda m: m[1] + m[4] + m[3], html, count=1)
+    html = re.sub(r"(<t[dh]>)-(?=\d)", r"\1−", html)
+    return re.sub(r"(?<=<t[dh]>)(−?)(\d{5,})(?=</t)", lambda m: f"{m[1]}{int(m[2]):,}", html)
+
+
+def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Fold the code; turn what chapters noted on figures into cell options of myst-nb.
+
+    The cell of parameters shows the values with which the chapter was executed.
+
+    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The notes are those
+    of :func:`bnn_geometry.notebook.show`; those of :func:`bnn_geometry.claims.record` are for the
+    ledger and leave no trace on the chapter's own page.
+
+    Parameters
+    ----------
+    notebook : dict
+        Executed notebook as JSON; changed in place and returned.
+    """
+    _show_parameters(notebook["cells"])
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            # a number and its per cent sign stay on one line
+            source = "".join(cell["source"])
+            cell["source"] = re.sub(r"(?<=[`\d]) %(?!\w)", "\u00a0%", source)
+            continue
+        tags = cell["metadata"].setdefault("tags", [])
+        if not {"parameters", "show-input"} & set(tags):
+            tags.append("hide-input")
+        shown = []
+        for output in cell["outputs"]:
+            noted = output.get("metadata", {}).get("bnn_geometry", {})
+            if "claim" in noted:
+                continue
+            if noted:
+                cell["metadata"]["mystnb"] = noted
+            if "text/html" in output.get("data", {}):
+                output["data"]["text/html"] = tidy_table("".join(output["data"]["text/html"]))
+            shown.append(output)
+        cell["outputs"] = shown
+    made = notebook["metadata"].get("bnn_geometry", {})
+    if "key" in made:
+        notebook["cells"].append(
+            {
+                "cell_type": "markdown",
+                "id": "made",
+                "metadata": {},
+                "source": _how_it_was_made(made),
+            }
+        )
+    return notebook
+
+
+def _show_parameters(cells: list[dict[str, Any]]) -> None:
+    # papermill keeps the chapter's own values and sets others in a cell below, which is folded
+    def tagged(tag: str) -> list[dict[str, Any]]:
+        return [cell for cell in cells if tag in cell["metadata"].get("tags", [])]
+
+    values: dict[str, str] = {}
+    for cell in tagged("injected-parameters"):
+        values |= re.findall(r"^(\w+) = (.*)$", "".join(cell["source"]), re.M)
+    for cell in tagged("parameters"):
+        cell["source"] = re.sub(
+            r"^(\w+) = (.*?)(?=  #|$)",
+            lambda m: f"{m[1]} = {values.get(m[1], m[2])}",
+            "".join(cell["source"]),
+            flags=re.M,
+        )
+
+
+def _how_it_was_made(record: Mapping[str, Any]) -> str:
+    # a fold at the end of the page
+    used = record["inputs"]
+    libraries = ", ".join(f"{name} {used['libraries'][name]}" for name in SHOWN_LIBRARIES)
+    lines = [
+        f"Executed in {record['seconds']:g} s at preset `{record['preset']}`, on "
+        f"{record['machine']} (CPU), with Python {used['python']}, {libraries}."
+    ]
+    lines += [
+        f"Images for `{name}`: {source}, fingerprint `{used['data'][name][:12]}`."
+        for name, source in record["data_sources"].items()
+    ]
+    body = "\n\n".join(lines)
+    return f":::{{dropdown}} How this page was made\n{body}\n:::\n"
+
+
+def typeset_numbers(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """doctree-resolved: numbers that the prose takes from the code have a minus sign, no hyphen."""
+    for inline in doctree.findall(nodes.inline):
+        if "pasted-text" in inline["classes"]:
+            for text in list(inline.findall(nodes.Text)):
+                inline.replace(text, nodes.Text(re.sub(r"(?<![\w.])-(?=\d)", "−", text.astext())))
