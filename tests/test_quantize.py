@@ -12,6 +12,7 @@ from bnn_geometry.quantize import (
     binarize,
     binarize_activation,
     binarize_weight,
+    mean_threshold,
     quantize,
     ternarize,
 )
@@ -189,6 +190,33 @@ def test_ternarize_keeps_dtype_and_shape(dtype):
 def test_negative_threshold_is_refused(threshold):
     with pytest.raises(ValueError, match="at least 0"):
         ternarize(torch.ones(1), threshold)
+
+
+def test_every_filter_can_have_a_threshold_of_its_own():
+    w = torch.tensor([[1.0, -0.2, 0.3], [10.0, -2.0, 7.0]])
+    thresholds = torch.tensor([[0.25], [5.0]])
+    assert ternarize(w, thresholds).tolist() == [[1, 0, 1], [1, 0, 1]]
+    assert ternarize(w, thresholds.flip(0)).tolist() == [[0, 0, 0], [1, -1, 1]]
+    with pytest.raises(ValueError, match=r"at least 0, not -5\.0"):
+        ternarize(w, torch.tensor([[0.25], [-5.0]]))
+    with pytest.raises(ValueError, match="at least 0, not nan"):
+        ternarize(w, torch.tensor([[0.25], [float("nan")]]))
+
+
+def test_not_a_number_passes_no_threshold():
+    x = torch.tensor([float("nan"), float("inf"), -float("inf")])
+    assert ternarize(x, 1.0).tolist() == [0, 1, -1]
+
+
+def test_threshold_of_ternary_weight_networks():
+    w = torch.tensor([[[1.0, -2.0, 3.0, -4.0]], [[0.5, 0.5, -0.5, 0.5]]])
+    assert mean_threshold(w).shape == (2, 1, 1)
+    torch.testing.assert_close(mean_threshold(w).flatten(), torch.tensor([1.75, 0.35]))
+    torch.testing.assert_close(mean_threshold(w, 2).flatten(), torch.tensor([5.0, 1.0]))
+    assert ternarize(w, mean_threshold(w)).tolist() == [[[0, -1, 1, -1]], [[1, 1, -1, 1]]]
+    for factor in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="factor must be at least 0"):
+            mean_threshold(w, factor)
 
 
 def test_quantize_by_hand():
