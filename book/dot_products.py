@@ -113,12 +113,7 @@ claims.record_layers(
 # How much of this correlation is the geometry of {doc}`random_vectors`, and how much has been
 # learned? For inputs whose entries are uncorrelated and have equal variance (“white” inputs) the
 # correlation of $x\cdot w^b$ with $x\cdot w^c$ is, for one filter, just the cosine of the angle
-# between $w^b$ and $w^c$; in general, with covariance $\Sigma$ of the inputs, it is
-#
-# $$
-# r = \frac{w^{c\,\mathsf T}\,\Sigma\,w^b}
-#   {\sqrt{w^{c\,\mathsf T}\,\Sigma\,w^c\;\;w^{b\,\mathsf T}\,\Sigma\,w^b}} .
-# $$ (eq-predicted-r)
+# between $w^b$ and $w^c$; in general the covariance of the inputs decides, by {eq}`eq-predicted-r`.
 #
 # The latent weights of the untrained network are uniform, which makes that cosine close to
 # $\sqrt3/2$. {numref}`fig-r-by-layer` compares trained and untrained networks filter by filter, so

@@ -43,6 +43,7 @@ from bnn_geometry import (
     claims,
     convert,
     data,
+    laws,
     layers,
     plots,
     presets,
@@ -135,8 +136,8 @@ pd.DataFrame(
 
 # %%
 limits = {
-    "uniform entries": theory.limit_angle(theory.UNIFORM),
-    "Gaussian entries": theory.limit_angle(theory.GAUSSIAN),
+    "uniform entries": theory.limit_angle(laws.UNIFORM),
+    "Gaussian entries": theory.limit_angle(laws.GAUSSIAN),
 }
 pd.DataFrame(
     {

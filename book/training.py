@@ -60,7 +60,7 @@ seed = 1  # of initial weights, order of the images, augmentation and dropout
 import pandas as pd
 import torch
 
-from bnn_geometry import claims, data, layers, plots, presets, quantize, runs, training
+from bnn_geometry import claims, data, laws, layers, plots, presets, quantize, runs, training
 from bnn_geometry.notebook import glue, recipe_table, show, width
 
 sizes = presets.preset(preset)
@@ -251,8 +251,8 @@ plots.plot_weight_angles(
     angles,
     axes[0, 0],
     limits={
-        "uniform entries": theory.limit_angle(theory.UNIFORM),
-        "Gaussian entries": theory.limit_angle(theory.GAUSSIAN),
+        "uniform entries": theory.limit_angle(laws.UNIFORM),
+        "Gaussian entries": theory.limit_angle(laws.GAUSSIAN),
     },
 )
 axes[0, 0].set_title(f"trained on {cifar10.provenance.title}")

@@ -416,6 +416,14 @@ def test_two_index_levels_head_both_columns():
     assert re.findall(r"<th>(.*?)</th>", head) == ["network", "layer", "n"]
 
 
+def test_two_levels_of_columns_keep_their_heads():
+    columns = pd.MultiIndex.from_product([["x"], ["a", "b", "c"]])
+    frame = pd.DataFrame([[1, 2, 3]], index=pd.Index([10], name="n"), columns=columns)
+    head = page.tidy_table(frame._repr_html_()).split("</thead>")[0]
+    assert head.count("<tr") == 2
+    assert re.findall(r"<th>(.*?)</th>", head.split("</tr>")[1]) == ["n", "a", "b", "c"]
+
+
 def test_other_html_is_left_alone():
     assert page.tidy_table("<td>-1</td>") == "<td>-1</td>"
 

@@ -88,7 +88,10 @@ def test_run_chapter_writes_a_notebook_with_the_parameters(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "There is no chapter 'nothing'; there is claims, dot_products"),
+        (
+            ["nothing"],
+            "There is no chapter 'nothing'; there is beyond_one_bit, claims, dot_products",
+        ),
         (["random_vectors", "-p", "sample", "5"], "has no parameter 'sample'; it has: preset"),
         (["random_vectors", "-p", "samples", "many"], "is int, as in samples = 0"),
         (["random_vectors", "-o", "book/x.ipynb"], "is inside the book"),

@@ -44,7 +44,7 @@ def test_its_caption_tells_how_it_was_made():
     caption = " ".join(re.search(r"\n\*(Figure 2.*?)\*\n", README, re.S).group(1).split())
     assert f"{sizes.angle_samples:,} simulated pairs of vectors in each panel" in caption
     assert f"seed {execute.declared_parameters(chapter)['seed']}" in caption
-    panels = re.findall(r"<!-- n = (\d+) -->", SVG)
+    panels = [n.replace(",", "") for n in re.findall(r"<!-- n = ([\d,]+) -->", SVG)]
     assert panels == [str(n) for n in sizes.angle_dimensions]
     entries = ", ".join(panels[:-1]) + f" and {panels[-1]} entries"
     assert entries in " ".join(README.split())

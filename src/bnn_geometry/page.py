@@ -16,7 +16,7 @@ SHOWN_LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
 
 
 _INDEX_NAMES = re.compile(
-    r'(<tr style="text-align: right;">\s*)((?:<th></th>\s*)+)(.*?</tr>)\s*'
+    r"(<tr[^>]*>\s*)((?:<th></th>\s*)+)((?:(?!</?tr).)*</tr>)\s*"
     r"<tr>\s*((?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+</tr>",
     re.S,
 )

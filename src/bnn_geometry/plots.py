@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
-    from bnn_geometry.angles import AngleSample
     from bnn_geometry.dynamics import Flow
     from bnn_geometry.probes import LayerStatistics
 
@@ -59,92 +58,6 @@ def new_figure(
     mpl.rcParams.update(STYLE)  # what is drawn later, legends for one, reads the style then
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **subplots)
-
-
-def plot_angle_histogram(
-    sample: AngleSample,
-    ax: Axes,
-    *,
-    density: tuple[NDArray, NDArray] | None = None,
-    limit: float,
-    mean: float | None = None,
-) -> Axes:
-    """Figure 2 of the paper in one dimension: both angles, as densities.
-
-    Parameters
-    ----------
-    sample : AngleSample
-    ax : Axes
-    density : (angles in degrees, density per degree), optional
-        Law of the angle between two directions, drawn over its histogram.
-    limit : float
-        Angle to the binarization as n → ∞, degrees.
-    mean : float, optional
-        Angle of the exact mean cosine in this dimension, degrees.
-    """
-    bins = np.linspace(0, 180, 181)
-    for values, colour, label in (
-        (sample.binarized_angle, VERMILION, "vector and its binarization"),
-        (sample.pair_angle, BLUE, "two random vectors"),
-    ):
-        sns.histplot(
-            x=values,
-            bins=bins,
-            stat="density",
-            element="step",
-            color=colour,
-            alpha=0.45,
-            label=label,
-            ax=ax,
-        )
-    if density is not None:
-        ax.plot(*density, color="black", lw=1.2, label="law of two directions")
-    if mean is not None:
-        ax.axvline(mean, color="black", lw=1.5, ls=":", label="exact mean cosine")
-    ax.axvline(limit, color="black", lw=1, ls="--", label="limit, n → ∞")
-    ax.set(title=f"n = {sample.n}", xlabel="angle (degrees)", ylabel="density (per degree)")
-    ax.set_xlim(0, 180)
-    ax.set_xticks([0, 30, 90, 150])
-    return ax
-
-
-def plot_trend(
-    table: pd.DataFrame,
-    ax: Axes,
-    *,
-    value: str,
-    error: str,
-    theory: str,
-    label: str,
-    colour: object,
-    marker: str = "o",
-    style: str = "-",
-) -> Axes:
-    """A measured quantity against n on logarithmic axes, with its theory as a line.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Column ``n`` and the three that follow.
-    ax : Axes
-    value, error, theory : str
-        Columns: measured, its standard error, expected.
-    label : str
-    colour, marker, style
-        Of matplotlib; curves that nearly coincide differ in all three.
-    """
-    ax.plot(table["n"], table[theory], color=colour, lw=1.2, ls=style, label=f"{label}: theory")
-    ax.errorbar(
-        table["n"],
-        table[value],
-        yerr=table[error],
-        fmt=marker,
-        ms=4,
-        color=colour,
-        label=f"{label}: simulated",
-    )
-    ax.set(xscale="log", yscale="log", xlabel="dimension n")
-    return ax
 
 
 def plot_history(history: pd.DataFrame, ax: Axes, *, title: str, chance: float = 0.9) -> Axes:
@@ -241,13 +154,6 @@ def plot_weight_angles(angles: pd.DataFrame, ax: Axes, *, limits: dict[str, floa
     ax.set(xlabel="", ylabel="angle between $w^c$ and $w^b$ (degrees)")
     ax.legend()
     return ax
-
-
-def legend_panel(empty: Axes, source: Axes) -> None:
-    """Turn an unused panel into the legend of the others, with the entries of ``source``."""
-    handles, labels = source.get_legend_handles_labels()
-    empty.axis("off")
-    empty.legend(handles, labels, loc="center")
 
 
 def plot_angle_comparison(

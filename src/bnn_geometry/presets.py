@@ -25,6 +25,14 @@ class Preset:
     trend_dimensions: tuple[int, ...]
     """Dimensions at which mean and spread are measured."""
     trend_samples: int
+    """Pairs of random vectors that are shown beside the exact law of their cosine."""
+    trend_values: int
+    """Entries of the vectors drawn for one point of a trend: many vectors in low dimension, few in
+    high."""
+    explored_dimensions: tuple[int, ...]
+    """Dimensions that the interactive Figure 2 offers; those of the histograms are among them."""
+    separation_samples: int
+    """Pairs in each dimension in which the overlap of the two angles is simulated."""
     convnet: Recipe
     """How the CIFAR-10 network is trained."""
     mlp: Recipe
@@ -41,8 +49,24 @@ class Preset:
     """Independent flows in each dimension."""
     flow_steps: int
     """Updates of each flow."""
+    law_samples: int
+    """Inputs on which the laws of signs and of correlations are checked."""
+    capacity_vectors: int
+    """Random ±1 vectors whose largest cosine is followed."""
+    capacity_runs: int
+    """Independent sets of that many."""
     seconds: dict[str, float]
     """Time budget of each chapter on two cores, for the build's report."""
+    quantized_dimension: int
+    """Entries of the vectors that ternary and k-level quantizers turn: large, for the limit."""
+    quantized_samples: int
+    """Such vectors for each quantizer."""
+    rotated_dimensions: tuple[int, ...]
+    """Dimensions of the vectors that are rotated before they are binarized."""
+    rotations: int
+    """Haar-random rotations in each dimension."""
+    rotated_vectors: int
+    """Vectors under each of them."""
 
 
 # Narrow networks and a few epochs call for a higher learning rate and less noise than the fast
@@ -60,8 +84,11 @@ SMOKE = Preset(
     name="smoke",
     angle_dimensions=(3, 10, 27, 100, 1000),
     angle_samples=2000,
-    trend_dimensions=(2, 3, 10, 27, 100, 1000),
+    trend_dimensions=(2, 3, 10, 27, 100, 1000, 10_000),
     trend_samples=1000,
+    trend_values=1_000_000,
+    explored_dimensions=(2, 3, 5, 10, 27, 50, 100, 300, 1000),
+    separation_samples=20_000,
     convnet=SMALL_CIFAR10.with_(width=1 / 16, epochs=2, train_images=2000),
     mlp=SMALL_MNIST.with_(width=1 / 32, epochs=3, train_images=1000, batch_size=50),
     continuous=CONTINUOUS_CIFAR10.with_(width=1 / 16, epochs=2, train_images=2000),
@@ -70,24 +97,36 @@ SMOKE = Preset(
     flow_dimensions=(3, 10, 27, 100, 1000),
     flow_seeds=6,
     flow_steps=2000,
+    law_samples=20_000,
+    capacity_vectors=300,
+    capacity_runs=4,
     seconds={
         "theory": 10,
-        "random_vectors": 10,
+        "random_vectors": 15,
         "training": 25,
         "dot_products": 15,
         "learning_dynamics": 10,
         "claims": 5,
         "reproducing": 10,
         "pretrained": 20,
+        "beyond_one_bit": 8,
     },
+    quantized_dimension=10_000,
+    quantized_samples=50,
+    rotated_dimensions=(10, 100, 500),
+    rotations=20,
+    rotated_vectors=25,
 )
 
 BOOK = Preset(
     name="book",
     angle_dimensions=(3, 10, 27, 100, 1000),
     angle_samples=40_000,
-    trend_dimensions=(2, 3, 5, 10, 27, 100, 300, 1000, 3000, 10_000, 100_000),
+    trend_dimensions=(2, 3, 5, 10, 27, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000),
     trend_samples=2000,
+    trend_values=10_000_000,
+    explored_dimensions=(2, 3, 5, 10, 27, 50, 100, 300, 1000),
+    separation_samples=400_000,
     convnet=SMALL_CIFAR10.with_(width=1 / 8, epochs=4, train_images=16_000),
     mlp=SMALL_MNIST.with_(width=1 / 8, epochs=3, train_images=30_000),
     continuous=CONTINUOUS_CIFAR10.with_(width=1 / 8, epochs=4, train_images=16_000),
@@ -96,16 +135,25 @@ BOOK = Preset(
     flow_dimensions=(3, 10, 27, 100, 300, 1000, 3000),
     flow_seeds=12,
     flow_steps=3000,
+    law_samples=100_000,
+    capacity_vectors=1000,
+    capacity_runs=6,
     seconds={
         "theory": 15,
-        "random_vectors": 20,
+        "random_vectors": 40,
         "training": 110,
         "dot_products": 30,
         "learning_dynamics": 30,
         "claims": 5,
         "reproducing": 10,
         "pretrained": 60,
+        "beyond_one_bit": 25,
     },
+    quantized_dimension=10_000,
+    quantized_samples=200,
+    rotated_dimensions=(10, 100, 500),
+    rotations=40,
+    rotated_vectors=100,
 )
 
 PAPER = Preset(
@@ -114,6 +162,9 @@ PAPER = Preset(
     angle_samples=1_000_000,
     trend_dimensions=(2, 3, 5, 10, 27, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000),
     trend_samples=10_000,
+    trend_values=1_000_000_000,
+    explored_dimensions=(2, 3, 5, 10, 27, 50, 100, 300, 1000),
+    separation_samples=10_000_000,
     convnet=ORIGINAL_CIFAR10,
     mlp=ORIGINAL_MNIST,
     continuous=ORIGINAL_CIFAR10.with_(activation="hardtanh"),
@@ -122,7 +173,15 @@ PAPER = Preset(
     flow_dimensions=(3, 10, 27, 100, 300, 1000, 3000, 10_000),
     flow_seeds=64,
     flow_steps=20_000,
+    law_samples=1_000_000,
+    capacity_vectors=4000,
+    capacity_runs=20,
     seconds={},
+    quantized_dimension=100_000,
+    quantized_samples=1000,
+    rotated_dimensions=(10, 100, 500),
+    rotations=200,
+    rotated_vectors=200,
 )
 
 PRESETS = {preset.name: preset for preset in (SMOKE, BOOK, PAPER)}
