@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -218,3 +219,15 @@ def test_clean_removes_results_and_pages_and_nothing_else(capsys, monkeypatch, t
     monkeypatch.chdir(tmp_path)
     assert cli.main(["clean"]) == 0
     assert sorted(p.name for p in book.iterdir()) == ["_toc.yml", "chapter.py"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = "cli.main(['status', '--data-only'])"
+    program = f"import sys; from bnn_geometry import cli; sys.exit({command})"
+    reader, writer = os.pipe()
+    os.close(reader)  # the reader is gone before the first line
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
