@@ -25,18 +25,18 @@ def circle_mean(f):
 def test_binarization_cosine_is_the_cosine_with_bin():
     x = np.random.default_rng(0).standard_normal((4, 3, 9))
     expected = angles.angle(x, np.where(x > 0, 1.0, -1.0))
-    assert np.degrees(np.arccos(rotation.binarization_cosine(x))) == pytest.approx(expected)
+    assert np.degrees(np.arccos(angles.binarization_cosine(x))) == pytest.approx(expected)
 
 
 def test_rounding_makes_no_cosine_larger_than_one():
     for n in range(1, 200):  # norms round, for some n to less than they are
-        assert rotation.binarization_cosine(np.full(n, 0.3)) <= 1
+        assert angles.binarization_cosine(np.full(n, 0.3)) <= 1
 
 
 @pytest.mark.parametrize("x", [np.zeros(3), [1.0, np.nan], [np.inf, 1.0]])
 def test_vectors_without_direction_are_refused(x):
     with pytest.raises(ValueError, match="no direction"):
-        rotation.binarization_cosine(x)
+        angles.binarization_cosine(x)
 
 
 # --- Haar ---------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_after_a_haar_rotation_every_vector_has_the_mean_of_uniform_directions(k
     n = 8
     x = {"axis": np.eye(n)[0], "ones": np.ones(n)}[kind]
     q = rotation.haar(n, np.random.default_rng(5), count=20_000)
-    cosines = rotation.binarization_cosine(q @ x)
+    cosines = angles.binarization_cosine(q @ x)
     exact = theory.mean_cosine(laws.GAUSSIAN, n)
     assert abs(cosines.mean() - exact) < 4 * standard_error(cosines)
 
@@ -114,7 +114,7 @@ def test_rotated_back_the_angle_is_the_one_after_the_rotation():
     (q,) = rotation.haar(12, generator)
     back = q.T @ np.where(q @ w > 0, 1.0, -1.0)
     assert np.cos(np.radians(angles.angle(w, back))) == pytest.approx(
-        rotation.binarization_cosine(q @ w)
+        angles.binarization_cosine(q @ w)
     )
 
 
@@ -174,7 +174,7 @@ def test_an_axis_becomes_binary_and_two_equal_entries_are_at_45_degrees():
     for k, cosine in ((1, 1.0), (2, np.sqrt(0.5))):
         x = np.tile((np.arange(32) < k).astype(float), (10, 1))
         y = rotation.randomized_hadamard(x, np.random.default_rng(k))
-        assert rotation.binarization_cosine(y) == pytest.approx(cosine)
+        assert angles.binarization_cosine(y) == pytest.approx(cosine)
 
 
 # --- exact means --------------------------------------------------------------------------------
@@ -232,15 +232,15 @@ def test_exact_means_are_those_of_simulated_vectors(n):
     generator = np.random.default_rng(n)
     scales = rotation.exponential_scales(n, 0.1)
     x = generator.standard_normal((20_000, n)) * scales
-    plain = rotation.binarization_cosine(x)
-    fast = rotation.binarization_cosine(rotation.randomized_hadamard(x, generator))
+    plain = angles.binarization_cosine(x)
+    fast = angles.binarization_cosine(rotation.randomized_hadamard(x, generator))
     assert abs(plain.mean() - rotation.mean_cosine(scales)) < 4 * standard_error(plain)
     assert abs(fast.mean() - rotation.hadamard_mean_cosine(scales)) < 4 * standard_error(fast)
 
 
 def test_many_scales_that_count_leave_the_product_of_two_cosines():
     scales = np.linspace(1, 3, 5000)
-    product = np.sqrt(2 / np.pi) * rotation.binarization_cosine(scales)
+    product = np.sqrt(2 / np.pi) * angles.binarization_cosine(scales)
     assert rotation.mean_cosine(scales) == pytest.approx(product, rel=1e-3)
 
 
@@ -268,12 +268,12 @@ def test_each_rotation_takes_its_share():
     matrices = rotation.haar(5, generator, count=3)
     sample = rotation.sample_rotations(x, matrices, np.random.default_rng(1))
     assert (sample.n, sample.haar.shape) == (5, (3, 2))
-    assert sample.plain == pytest.approx(rotation.binarization_cosine(x))
+    assert sample.plain == pytest.approx(angles.binarization_cosine(x))
     for i, vector in enumerate(x):
-        cosine = rotation.binarization_cosine(matrices[i // 2] @ vector)
+        cosine = angles.binarization_cosine(matrices[i // 2] @ vector)
         assert sample.haar[i // 2, i % 2] == pytest.approx(cosine)
     transformed = rotation.randomized_hadamard(x, np.random.default_rng(1))
-    assert sample.hadamard == pytest.approx(rotation.binarization_cosine(transformed))
+    assert sample.hadamard == pytest.approx(angles.binarization_cosine(transformed))
 
 
 def test_rotation_helps_uneven_vectors_and_hurts_even_ones():

@@ -47,6 +47,31 @@ def angle(u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
     return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
 
+def binarization_cosine(x: ArrayLike) -> NDArray[np.float64]:
+    r"""Cosine between x and bin(x): :math:`\|x\|_1/(\sqrt n\,\|x\|_2)`.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., n)
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Raises
+    ------
+    ValueError
+        If a vector has no entries, or is zero or not finite: it has no direction.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError("A vector needs at least one entry.")
+    norm = np.linalg.norm(x, axis=-1)
+    if not np.all(np.isfinite(norm) & (norm > 0)):
+        raise ValueError("A zero vector, or one with an infinite or NaN entry, has no direction.")
+    return np.minimum(np.abs(x).sum(axis=-1) / (np.sqrt(x.shape[-1]) * norm), 1.0)
+
+
 def nearest_binary_angle(v: ArrayLike) -> NDArray[np.float64]:
     r"""Angle in degrees between each vector and the nearest of the 2ⁿ binary ones.
 
@@ -68,10 +93,7 @@ def nearest_binary_angle(v: ArrayLike) -> NDArray[np.float64]:
     ValueError
         If a vector has no entries, is zero or not finite.
     """
-    v = np.abs(np.asarray(v, dtype=np.float64))
-    if v.ndim == 0 or v.shape[-1] == 0:
-        raise ValueError("A vector needs at least one entry.")
-    return angle(v, np.ones(v.shape[-1]))
+    return np.degrees(np.arccos(binarization_cosine(v)))
 
 
 @dataclass(frozen=True)
@@ -135,7 +157,7 @@ def sample_angles(
     samples : int
         Number of pairs, at least 1.
     law : EntryLaw
-        Any law of :mod:`bnn_geometry.theory`. Vectors that happen to be zero are drawn again.
+        Any law of :mod:`bnn_geometry.laws`. Vectors that happen to be zero are drawn again.
     generator : numpy.random.Generator
         Source of all random numbers.
     workers : int, optional
@@ -228,8 +250,7 @@ def summarize(sample: AngleSample) -> dict[str, float]:
         ``n``. For each quantity q its mean ``q`` and standard deviation ``q_sd``, their standard
         errors ``q_se`` and ``q_sd_se`` (the latter from the fourth moment), their theory
         ``q_theory`` and ``q_sd_theory``, and the residuals ``q_z`` and ``q_sd_z``, simulation minus
-        theory in units of the standard error. Where the theory is exact it is repeated under
-        ``cosine_exact`` and ``pair_sd_exact``.
+        theory in units of the standard error.
 
     Raises
     ------
@@ -259,7 +280,7 @@ def summarize(sample: AngleSample) -> dict[str, float]:
                 f"{key}_theory": expected,
                 f"{key}_z": _residual(value - expected, standard_error),
             }
-    return row | {"cosine_exact": row["cosine_theory"], "pair_sd_exact": row["pair_sd_theory"]}
+    return row
 
 
 def _residual(difference: float, error: float) -> float:

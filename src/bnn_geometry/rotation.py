@@ -13,30 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, special
 
+from bnn_geometry import angles
+
 FloatArray = NDArray[np.float64]
-
-
-def binarization_cosine(x: ArrayLike) -> FloatArray:
-    r"""Cosine between x and bin(x): :math:`\|x\|_1/(\sqrt n\,\|x\|_2)`.
-
-    Parameters
-    ----------
-    x : array_like, shape (..., n)
-
-    Returns
-    -------
-    ndarray, shape (...)
-
-    Raises
-    ------
-    ValueError
-        If a vector is zero or not finite: it has no direction.
-    """
-    x = np.asarray(x, dtype=np.float64)
-    norm = np.linalg.norm(x, axis=-1)
-    if not np.all(np.isfinite(norm) & (norm > 0)):
-        raise ValueError("A zero vector, or one with an infinite or NaN entry, has no direction.")
-    return np.minimum(np.abs(x).sum(axis=-1) / (np.sqrt(x.shape[-1]) * norm), 1.0)
 
 
 def haar(n: int, generator: np.random.Generator, *, count: int = 1) -> FloatArray:
@@ -268,7 +247,7 @@ def sample_rotations(
     shares = x.reshape(len(rotations), -1, x.shape[1])
     return RotationSample(
         x.shape[1],
-        binarization_cosine(x),
-        binarization_cosine(shares @ rotations.transpose(0, 2, 1)),
-        binarization_cosine(randomized_hadamard(x, generator)),
+        angles.binarization_cosine(x),
+        angles.binarization_cosine(shares @ rotations.transpose(0, 2, 1)),
+        angles.binarization_cosine(randomized_hadamard(x, generator)),
     )
