@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
+import shlex
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
 from notebooks_under_test import ROOT
 
-from bnn_geometry import cli, execute, recipes
+from bnn_geometry import cli, execute, progress, recipes, runs
 from bnn_geometry.errors import UserError
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
@@ -180,6 +185,157 @@ def test_a_trained_run_can_be_probed(tiny, capsys, tmp_path):
     assert "conv1" in capsys.readouterr().out
 
 
+TRAIN = ["train", "mnist-mlp", "--width", "0.01", "--epochs", "2"]
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "run.json"}
+
+
+def test_interrupted_training_says_how_to_go_on_and_does(tiny, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "CHECKPOINT_SHARE", math.inf)
+    monkeypatch.chdir(tmp_path)
+    arguments = [*TRAIN, "--measure", "5", "--out", "a run"]
+    assert cli.main([*TRAIN, "--measure", "5", "--out", "undisturbed"]) == 0
+    undisturbed = capsys.readouterr().out.splitlines()
+    steps = []
+
+    def stop(self, step, total, loss):
+        steps.append(step)
+        if step == total // 2 + 3:  # in the second epoch
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Progress, "on_step", stop)
+        assert cli.main(arguments) == 130
+    captured = capsys.readouterr()
+    command = "bnn-geometry train mnist-mlp --width 0.01 --epochs 2 --measure 5 --out 'a run'"
+    assert captured.err.splitlines() == [
+        f"bnn-geometry: interrupted: `{command} --resume` goes on after epoch 1 of 2."
+    ]
+    assert "go on with the run there with --resume" in fails(capsys, *arguments)
+    again = [*shlex.split(command)[1:], "--resume"]
+    assert cli.main(again) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[1] == "resuming after epoch 1 of 2"
+    assert out[2].startswith("epoch 2/2: ")
+    assert out[2].rpartition(",")[0] == undisturbed[2].rpartition(",")[0]  # but for its seconds
+    assert out[-1] == "a run"
+    first, second = runs.read(tmp_path / "a run"), runs.read(tmp_path / "undisturbed")
+    assert first.history.drop(columns="seconds").equals(second.history.drop(columns="seconds"))
+    names = ("weights.safetensors", "measurements.csv", "recipe.json")
+    assert [files(first.path)[x] for x in names] == [files(second.path)[x] for x in names]
+    before = {p: p.stat().st_mtime_ns for p in first.path.iterdir()}
+    assert cli.main(again) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "a run is finished: there is nothing to resume"
+    )
+    assert {p: p.stat().st_mtime_ns for p in first.path.iterdir()} == before
+    assert "was begun with seed 0, here 1" in fails(capsys, *again, "--seed", "1")
+
+
+def test_resuming_nothing_says_that_it_starts(tiny, capsys, tmp_path):
+    out = str(tmp_path / "run")
+    assert cli.main([*TRAIN, "--out", out, "--resume"]) == 0
+    assert f"nothing to resume in {out}: starting" in capsys.readouterr().out
+    assert "was begun with recipe width 0.01" in fails(
+        capsys, "train", "mnist-mlp", "--out", out, "--resume"
+    )
+
+
+def test_damaged_checkpoint_and_run_are_sentences(tiny, capsys, monkeypatch, tmp_path):
+    out = tmp_path / "run"
+    assert cli.main([*TRAIN, "--out", str(out)]) == 0
+    (out / "weights.safetensors").write_bytes(b"")
+    assert "weights.safetensors is not the file" in fails(
+        capsys, *TRAIN, "--out", str(out), "--resume"
+    )
+    (out / "run.json").unlink()
+    (out / "checkpoint-0001").mkdir()
+    assert "is not a whole checkpoint: " in fails(capsys, *TRAIN, "--out", str(out), "--resume")
+
+
+def test_fields_of_the_recipe_can_be_set(tiny, tmp_path, capsys):
+    out = str(tmp_path / "run")
+    changes = ["--set", "lr", "1", "--set", "loss", "squared-hinge", "--set", "flip", "false"]
+    assert cli.main([*TRAIN, "--activation", "relu", *changes, "--out", out]) == 0
+    recipe = runs.read(Path(out)).recipe
+    assert (recipe.lr, recipe.loss, recipe.flip, recipe.activation) == (
+        *(1.0, "squared-hinge", False, "relu"),
+    )
+
+
+def test_published_run_states_its_cost_and_can_be_probed(tiny, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*TRAIN, "--out", "run"]) == 0
+    capsys.readouterr()
+    assert cli.main(["publish", "run", "--images", "10"]) == 0
+    out = capsys.readouterr().out
+    path = tmp_path / "runs" / "mnist-mlp-fast-w0.01-s0"
+    cost = runs.read(path).info["published"]
+    assert "fc1" in out
+    assert f"test error {cost['test_error']:.2%} before, {cost['test_error']:.2%} after" in out
+    assert str(path.relative_to(tmp_path)) in out.splitlines()[-1]
+    assert cli.main(["probe", str(path), "--images", "10"]) == 0
+    capsys.readouterr()
+    assert "choose another folder" in fails(capsys, "publish", "run")
+    assert cli.main(["publish", "run", "--without-weights", "--out", "history"]) == 0
+    capsys.readouterr()
+    assert "published without its weights" in fails(capsys, "probe", "history")
+
+
+def test_publishing_without_the_images_measures_the_angles_alone(
+    tiny, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*TRAIN, "--out", "run"]) == 0
+    load = cli.data.load
+
+    def other(*args, **kwargs):
+        found = load(*args, **kwargs)
+        return replace(found, provenance=replace(found.provenance, fingerprint="0" * 64))
+
+    monkeypatch.setattr(cli.data, "load", other)
+    capsys.readouterr()
+    assert cli.main(["publish", "run", "--out", "p"]) == 0
+    out = capsys.readouterr().out
+    assert "is not here: r and the test error are not measured" in out
+    assert "test_error" not in runs.read(Path("p")).info["published"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_bar_shows_rate_loss_and_time_left_on_a_terminal_alone(monkeypatch):
+    recipe = recipes.FAST_MNIST.with_(epochs=2, batch_size=10)
+    reads = []
+
+    class Loss:
+        def __float__(self):
+            reads.append(1)
+            return 0.25
+
+    for stream in (Terminal(), io.StringIO()):
+        out = io.StringIO()
+        with progress.Progress(recipe, out=out, bar=stream) as shown:
+            for step in range(5, 9):  # resumed after the first of two epochs of four steps
+                shown.on_step(step, 8, Loss())
+            row = {"epoch": 2, "loss": 0.5, "test_error": 0.125, "seconds": 3.0}
+            shown.on_epoch_end(None, row)
+        text = stream.getvalue()
+        if stream.isatty():
+            last = text.split("\r")[-1]
+            for word in ("epoch 2/2", "80.0/80.0", "loss 0.2500", "images/s", "<"):
+                assert word in last
+            assert "40.0/80.0" in text.split("\r")[1]
+        else:
+            assert text == ""
+        assert out.getvalue() == "epoch 2/2: loss 0.5000, test error 12.50%, 3.0 s\n"
+    assert len(reads) == 1  # a GPU would have to wait for each
+
+
 def test_train_never_overwrites(tiny, capsys, tmp_path):
     assert "choose another folder" in fails(
         capsys, "train", "mnist-mlp", "--width", "0.01", "--out", str(tmp_path)
@@ -196,6 +352,14 @@ def test_train_never_overwrites(tiny, capsys, tmp_path):
         (["train", "mnist-mlp", "--width", "inf", "--out", "x"], "width must be at most 4"),
         (["train", "mnist-mlp", "--seed", "-1", "--out", "x"], "The seed must be between"),
         (["train", "mnist-mlp", "--device", "cpu", "--out", "/proc/x/y"], "No run can be written"),
+        (["train", "mnist-mlp", "--set", "speed", "9", "--out", "x"], "has no 'speed' to set: it "),
+        (["train", "mnist-mlp", "--set", "name", "x", "--out", "x"], "has no 'name' to set: it h"),
+        (["train", "mnist-mlp", "--set", "lr", "fast", "--out", "x"], "lr is float, and 'fast' is"),
+        (["train", "mnist-mlp", "--set", "flip", "1", "--out", "x"], "flip is bool, and '1' is n"),
+        (["train", "mnist-mlp", "--activation", "tanh", "--out", "x"], "Unknown activation 'tanh'"),
+        (["train", "mnist-mlp", "--measure", "-1", "--out", "x"], "--measure must not be negative"),
+        (["publish", "no-such-run"], "is not a whole run: "),
+        (["publish", "no-such-run", "--images", "0"], "--images must be at least 1"),
         (["probe", "no-such-run", "--images", "0"], "--images must be at least 1"),
         (["probe", "no-such-run"], "is not a whole run: "),
     ],

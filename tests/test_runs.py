@@ -16,6 +16,7 @@ from test_training import TINY, same_state, tiny_dataset
 
 from bnn_geometry import runs, training
 from bnn_geometry.errors import UserError
+from bnn_geometry.recipes import FAST_CIFAR10
 
 RECIPE = TINY["mlp"].with_(width=1 / 256, validation_images=10)
 CONVNET = TINY["convnet"].with_(epochs=1)
@@ -124,6 +125,18 @@ def test_nothing_private_and_nothing_that_runs_code_is_in_the_folder(written, tr
 
 def test_folder_can_be_read_by_others(written):
     assert written.stat().st_mode & 0o777 == 0o755
+    for path in written.iterdir():
+        assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_folder_is_named_after_what_defines_the_run():
+    assert runs.name(FAST_CIFAR10, 1) == "cifar10-convnet-fast-w1-s1"
+    narrow = FAST_CIFAR10.with_(width=0.5, activation="hardtanh")
+    assert runs.name(narrow, 0) == "cifar10-convnet-fast-hardtanh-w0.5-s0"
+
+
+def test_run_without_measurements_has_none(written):
+    assert runs.read(written).measurements is None
 
 
 # --- damaged ------------------------------------------------------------------------------------
@@ -224,13 +237,13 @@ def test_existing_target_is_refused_and_left_alone(trained, tmp_path):
         (KeyboardInterrupt(), KeyboardInterrupt),
     ],
 )
-@pytest.mark.parametrize("step", ["save_file", "_write_json"])
+@pytest.mark.parametrize("step", ["save_file", "_write_json", "sealed.write"])
 def test_failed_write_leaves_nothing(failure, raised, step, trained, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         assert len(visible(tmp_path)) == 1  # a folder beside the target
         raise failure
 
-    monkeypatch.setattr(runs, step, fail)
+    monkeypatch.setattr(f"bnn_geometry.runs.{step}", fail)
     with pytest.raises(raised) as error:
         runs.write(tmp_path / "run", trained, RECIPE, SEED, tiny_dataset())
     if raised is UserError:

@@ -1,4 +1,4 @@
-"""Recipes and training, against hand-written formulas, an Adam by hand and naive loops."""
+"""Training, against hand-written formulas, an Adam by hand and naive loops."""
 
 import copy
 import math
@@ -15,14 +15,7 @@ from bnn_geometry.data import Dataset, Provenance, Split
 from bnn_geometry.errors import UserError
 from bnn_geometry.layers import BinaryLinear, weight_layers
 from bnn_geometry.models import ConvNet
-from bnn_geometry.recipes import (
-    FAST_CIFAR10,
-    FAST_MNIST,
-    ORIGINAL_CIFAR10,
-    ORIGINAL_MNIST,
-    RECIPES,
-    recipe,
-)
+from bnn_geometry.recipes import FAST_CIFAR10, FAST_MNIST, ORIGINAL_CIFAR10
 
 SMALL = {"width": 1 / 32, "epochs": 2, "batch_size": 20, "precision": "float32"}
 TINY = {
@@ -60,7 +53,7 @@ def tiny_dataset(kind="mlp", *, train=40, test=25, classes=10, seed=0, shape=Non
     return Dataset("noise", tuple("abcdefghijkl"[:classes]), *splits, provenance)
 
 
-def run(kind, *, seed=0, dataset=None, on_epoch_end=None, **changes):
+def run(kind, *, seed=0, dataset=None, on_epoch_end=None, on_step=None, **changes):
     settings = TINY[kind].with_(**changes)
     return training.train(
         training.start(settings, seed),
@@ -68,6 +61,7 @@ def run(kind, *, seed=0, dataset=None, on_epoch_end=None, **changes):
         settings,
         seed=seed,
         on_epoch_end=on_epoch_end,
+        on_step=on_step,
     )
 
 
@@ -78,47 +72,6 @@ def same_state(first, second):
 
 def state(network):
     return copy.deepcopy(network)
-
-
-# --- recipes ------------------------------------------------------------------------------------
-
-
-def test_original_recipes_are_those_of_the_published_code():
-    r = ORIGINAL_CIFAR10
-    assert (r.epochs, r.batch_size, r.validation_images) == (500, 50, 5000)
-    assert (r.lr, r.lr_end, r.schedule, r.loss) == (1e-3, 3e-7, "exponential", "squared-hinge")
-    assert (r.norm_epsilon, r.norm_momentum, r.augment, r.width) == (1e-4, 0.1, False, 1.0)
-    assert (r.per_layer_scale, r.activation, r.train_images) == (True, "binary", None)
-    r = ORIGINAL_MNIST
-    assert (r.epochs, r.batch_size, r.validation_images) == (1000, 100, 10000)
-    assert (r.lr, r.lr_end, r.input_dropout, r.hidden_dropout) == (3e-3, 3e-7, 0.2, 0.5)
-
-
-def test_recipes_are_found_by_network_and_name():
-    for (model, name), value in RECIPES.items():
-        assert recipe(model, name) is value
-        assert (value.model, value.name) == (model, name)
-    assert len(RECIPES) == 4
-    with pytest.raises(UserError, match="no recipe 'slow' for 'mnist-mlp'; there is cifar10-conv"):
-        recipe("mnist-mlp", "slow")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *[(field, bad) for field in ("epochs", "width", "lr", "lr_end") for bad in (0, -1)],
-        *[("lr", math.nan), ("batch_size", 0), ("batch_size", 1)],
-        *[("validation_images", -1), ("train_images", -1)],
-    ],
-)
-def test_senseless_recipe_is_refused(field, value):
-    with pytest.raises(UserError, match="recipe's"):
-        FAST_MNIST.with_(**{field: value})
-
-
-def test_changed_recipe_leaves_the_named_one_alone():
-    assert FAST_MNIST.with_(width=0.5).width == 0.5
-    assert FAST_MNIST.width == 1
 
 
 # --- pieces -------------------------------------------------------------------------------------
@@ -151,14 +104,21 @@ def test_one_cycle_rate_rises_for_a_fifth_and_falls_to_its_end():
     assert training.learning_rate(r, 20, 5) == pytest.approx(0.2)
 
 
+def test_linear_rate_falls_from_its_start_to_its_end():
+    r = FAST_CIFAR10.with_(epochs=2, lr=1.0, lr_end=0.2, schedule="linear")
+    rates = [training.learning_rate(r, step, 4) for step in range(9)]
+    np.testing.assert_allclose(rates, np.linspace(1.0, 0.2, 9), rtol=1e-12)
+
+
 def test_one_cycle_of_a_few_steps_begins_at_its_peak():
     r = FAST_CIFAR10.with_(epochs=1, lr=1.0, lr_end=0.2)
     assert [training.learning_rate(r, step, 3) for step in range(3)] == pytest.approx([1, 1, 0.6])
 
 
+@pytest.mark.parametrize("schedule", ["one-cycle", "linear"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
-def test_rate_of_the_shortest_runs_is_positive_and_at_most_the_peak(steps):
-    r = FAST_CIFAR10.with_(epochs=1)
+def test_rate_of_the_shortest_runs_is_positive_and_at_most_the_peak(steps, schedule):
+    r = FAST_CIFAR10.with_(epochs=1, schedule=schedule)
     rates = [training.learning_rate(r, step, steps) for step in range(steps)]
     assert max(rates) == r.lr
     assert min(rates) > 0
@@ -179,13 +139,6 @@ def test_automatic_precision_follows_the_processor(monkeypatch):
         monkeypatch.setattr(training, "native_bfloat16", lambda device, native=native: native)
         assert training.resolve_precision("auto", cpu) == name
         assert training.resolve_precision("float32", cpu) == "float32"
-
-
-def test_layer_scales_of_the_paper_network():
-    network = training.start(ORIGINAL_CIFAR10, 0)
-    scales = [training.layer_scale(layer) for layer in weight_layers(network).values()]
-    expected = [28.0, 39.2, 48.0, 55.4, 67.9, 78.4, 78.4, 37.0, 26.3]
-    np.testing.assert_allclose(scales, expected, atol=0.05)
 
 
 def test_squared_hinge_by_hand():
@@ -225,6 +178,23 @@ def crop(image, top, left, flip):
     padded[:, 4 : 4 + h, 4 : 4 + w] = image
     cropped = padded[:, top : top + h, left : left + w]
     return cropped[:, :, ::-1] if flip else cropped
+
+
+def test_augmentation_without_padding_or_flips_leaves_that_out():
+    images = pixels(0, 40, 3, 8, 8)
+
+    def augment(**options):
+        return training.augment(images, torch.Generator().manual_seed(0), **options)
+
+    assert torch.equal(augment(padding=0, flip=False), images)
+    mirrored = augment(padding=0)
+    same = (mirrored == images).flatten(1).all(1)
+    assert 0 < same.sum() < 40
+    assert torch.equal(mirrored[~same], images[~same].flip(3))
+    for image, made in zip(images.numpy(), augment(padding=1, flip=False).numpy(), strict=True):
+        padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
+        places = [padded[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
+        assert any(np.array_equal(place, made) for place in places)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 6, 9)])
@@ -502,7 +472,9 @@ def test_history_has_a_row_per_epoch():
     result = run("mlp", dataset=dataset, on_epoch_end=look, epochs=3)
     history = result.history
     assert list(history) == [
-        *("epoch", "loss", "train_error", "validation_error", "test_error", "lr", "seconds")
+        *("epoch", "loss", "train_error", "validation_error", "test_error", "lr", "seconds"),
+        *(f"flips_fc{i}" for i in (1, 2, 3, 4)),
+        *(f"angle_fc{i}" for i in (1, 2, 3, 4)),
     ]
     assert history["epoch"].tolist() == [1, 2, 3]
     pd.testing.assert_frame_equal(history, pd.DataFrame(seen))
@@ -515,6 +487,87 @@ def test_history_has_a_row_per_epoch():
     assert (result.kept_epoch, result.precision) == (3, "float32")
     assert result.seconds >= history["seconds"].sum() > 0
     assert not result.network.training
+
+
+def angle_by_hand(w):
+    b = np.where(w > 0, 1.0, -1.0)
+    cosine = (w * b).sum(1) / (np.linalg.norm(w, axis=1) * np.linalg.norm(b, axis=1))
+    return np.degrees(np.arccos(cosine))
+
+
+@each_network
+def test_history_counts_flips_and_measures_angles(kind):
+    weights = [
+        {k: x.weight.detach().flatten(1).double().numpy() for k, x in weight_layers(n).items()}
+        for n in [training.start(TINY[kind], 0)]
+    ]
+    result = run(
+        kind,
+        epochs=3,
+        on_epoch_end=lambda network, row: weights.append(
+            {
+                k: x.weight.detach().flatten(1).double().numpy().copy()
+                for k, x in weight_layers(network).items()
+            }
+        ),
+    )
+    flipped = 0
+    for i, row in result.history.iterrows():
+        for name, after in weights[i + 1].items():
+            flips = ((weights[i][name] > 0) != (after > 0)).mean()
+            assert row[f"flips_{name}"] == flips
+            assert row[f"angle_{name}"] == pytest.approx(np.median(angle_by_hand(after)), rel=1e-12)
+            flipped += flips
+    assert flipped > 0
+    table = training.layer_history(result.history)
+    names = list(weights[0])
+    assert table["layer"].tolist() == names * 3
+    assert table["epoch"].tolist() == [e for e in (1, 2, 3) for _ in names]
+    second = table[(table["epoch"] == 2) & (table["layer"] == names[1])].iloc[0]
+    assert second["flips"] == result.history[f"flips_{names[1]}"][1]
+    assert second["angle"] == result.history[f"angle_{names[1]}"][1]
+
+
+def test_history_without_layers_has_none():
+    assert training.layer_history(pd.DataFrame({"epoch": [1], "loss": [0.5]})).empty
+
+
+def test_angle_of_a_filter_of_zeros_is_not_a_number():
+    layer = BinaryLinear(3, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.0, 0.0, 0.0], [0.3, -0.3, 0.3]]))
+    angles = training.latent_angles(layer)
+    assert math.isnan(angles[0])
+    assert angles[1] == pytest.approx(0, abs=1e-5)
+
+
+@each_network
+def test_steps_are_reported_with_their_losses(kind):
+    seen = []
+    result = run(kind, on_step=lambda step, steps, loss: seen.append((step, steps, float(loss))))
+    assert [x[:2] for x in seen] == [(i, 4) for i in (1, 2, 3, 4)]
+    losses = [np.mean([loss for _, _, loss in seen[i : i + 2]]) for i in (0, 2)]
+    np.testing.assert_allclose(result.history["loss"], losses, rtol=1e-12)
+
+
+def test_no_generator_but_that_of_the_device_is_seeded(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("other generators were touched")
+
+    # what torch.manual_seed does to the generators of GPUs that happen to be in the machine
+    monkeypatch.setattr(torch, "manual_seed", fail)
+    monkeypatch.setattr(torch.random, "manual_seed", fail)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", fail)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", fail)
+    run("mlp")
+
+
+def test_other_devices_are_refused():
+    with (
+        pytest.raises(UserError, match="on the CPU or a CUDA device, not on meta"),
+        training._dropout_generator(torch.device("meta"), 0),
+    ):
+        pass
 
 
 def test_loss_of_an_epoch_is_the_mean_over_its_batches(monkeypatch):
@@ -561,8 +614,9 @@ def test_best_epoch_on_the_validation_images_is_kept(monkeypatch):
         validation_images=20,
         on_epoch_end=lambda network, row: states.append(state(network)),
     )
-    assert result.kept_epoch == 2
-    assert same_state(result.network, states[1])
+    assert result.kept_epoch == 3  # of two that are equally good the later
+    assert same_state(result.network, states[2])
+    assert not same_state(result.network, states[1])
     assert not same_state(result.network, states[3])
     assert result.history["validation_error"].tolist() == [0.5, 0.25, 0.25, 0.4]
     assert all(len(indices) == 20 for indices in held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -112,16 +113,37 @@ def _run_chapter(args: argparse.Namespace) -> None:
     print(f"{output}: {outcome.cells} cells in {outcome.seconds:.1f} s")
 
 
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    # What the command line changes of a recipe, each value of its field's kind.
+    from dataclasses import fields
+
+    from bnn_geometry.recipes import Recipe
+
+    kinds = {field.name: field.type for field in fields(Recipe)}
+    changes = {"width": args.width, "epochs": args.epochs, "activation": args.activation}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    for key, text in args.set:
+        if key not in kinds or key in ("name", "model", "dataset"):
+            known = ", ".join(k for k in kinds if k not in ("name", "model", "dataset"))
+            raise UserError(f"A recipe has no {key!r} to set: it has {known}.")
+        value, kind = _parse_value(text), str(kinds[key]).split(" | ")[0]
+        if kind == "float" and type(value) is int:
+            value = float(value)
+        if type(value).__name__ != kind:
+            raise UserError(f"A recipe's {key} is {kind}, and {text!r} is not.")
+        changes[key] = value
+    return changes
+
+
 def _train(args: argparse.Namespace) -> None:
     import torch
 
-    from bnn_geometry import recipes, runs, training
+    from bnn_geometry import recipes, runs
+    from bnn_geometry.progress import Progress
 
-    recipe = recipes.recipe(args.model, args.recipe)
-    changes = {"width": args.width, "epochs": args.epochs}
-    recipe = recipe.with_(**{k: v for k, v in changes.items() if v is not None})
+    recipe = recipes.recipe(args.model, args.recipe).with_(**_changes(args))
     out = Path(args.out)
-    if out.exists():
+    if out.exists() and not args.resume and runs.epochs_done(out) is None:
         raise UserError(f"There is something at {out} already: choose another folder.")
     try:  # before an hour of training, not after
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -129,23 +151,74 @@ def _train(args: argparse.Namespace) -> None:
         raise UserError(f"No run can be written to {out}: {error.strerror}.") from error
     if not 0 <= args.seed < 2**63:
         raise UserError(f"The seed must be between 0 and 2⁶³ − 1, not {args.seed}.")
+    if args.measure < 0:
+        raise UserError(f"--measure must not be negative, as {args.measure} is.")
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
     dataset = data.load(recipe.dataset, root=args.data)
     print(f"{recipe.model}, recipe {recipe.name}, on {dataset.provenance.title}", flush=True)
-
-    def report(network: object, row: dict[str, float]) -> None:
+    finished = runs.is_finished(out)
+    if args.resume and not finished:
+        done = runs.epochs_done(out)
         print(
-            f"epoch {row['epoch']}/{recipe.epochs}: loss {row['loss']:.4f}, test error "
-            f"{row['test_error']:.2%}, {row['seconds']:.1f} s",
+            f"resuming after epoch {done} of {recipe.epochs}"
+            if done is not None
+            else f"nothing to resume in {out}: starting",
             flush=True,
         )
+    try:
+        with Progress(recipe) as progress:
+            runs.make(
+                out,
+                recipe,
+                dataset,
+                seed=args.seed,
+                device=device,
+                resume=args.resume,
+                measured=args.measure,
+                on_epoch_end=progress.on_epoch_end,
+                on_step=progress.on_step,
+            )
+    except KeyboardInterrupt as interrupt:
+        done = runs.epochs_done(out)
+        if done is None:
+            raise
+        again = shlex.join(["bnn-geometry", *args.argv] + ["--resume"] * (not args.resume))
+        raise KeyboardInterrupt(
+            f"interrupted: `{again}` goes on after epoch {done} of {recipe.epochs}."
+        ) from interrupt
+    print(f"{out} is finished: there is nothing to resume" if finished else out)
 
-    network = training.start(recipe, args.seed).to(device)
-    trained = training.train(network, dataset, recipe, seed=args.seed, on_epoch_end=report)
-    runs.write(out, trained, recipe, args.seed, dataset)
-    print(out)
+
+def _publish(args: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from bnn_geometry import publish, runs
+
+    if args.images < 1:
+        raise UserError(f"--images must be at least 1, not {args.images}.")
+    run = runs.read(Path(args.run_folder))
+    out = Path(args.out or Path("runs") / runs.name(run.recipe, run.seed))
+    dataset = data.load(run.recipe.dataset, root=args.data) if not args.without_weights else None
+    if dataset is not None and dataset.provenance.fingerprint != run.data["fingerprint"]:
+        print(
+            f"{run.data['title']}, on which the run was trained, is not here: r and the test error "
+            "are not measured"
+        )
+        dataset = None
+    made = publish.publish(
+        run, out, dataset=dataset, images=args.images, weights=not args.without_weights
+    )
+    cost = made.info["published"]
+    if "layers" in cost:
+        print("latent weights in eight bits, against float32:")
+        table = pd.DataFrame(cost["layers"]).set_index("layer")
+        columns = {"angle_change": "angle, mean change (°)", "angle_change_max": "largest (°)"}
+        print(table.rename(columns=columns).round(4).to_string())
+    if "test_error" in cost:
+        print(f"test error {cost['test_error']:.2%} before, {cost['test_error_rounded']:.2%} after")
+    print(f"{out}: {_size(out)}")
 
 
 def _probe(args: argparse.Namespace) -> None:
@@ -242,11 +315,44 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--recipe", default="fast", help="original or fast (default)")
     sub.add_argument("--width", type=float, help="scale of every hidden layer")
     sub.add_argument("--epochs", type=int)
+    sub.add_argument(
+        "--activation", help="binary (default), or hardtanh or relu for a continuous counterpart"
+    )
+    sub.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FIELD", "VALUE"),
+        help="change another field of the recipe, such as: --set lr 0.003",
+    )
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument(
         "--device", choices=("cpu", "cuda"), help="default: cuda where there is one, else cpu"
     )
     sub.add_argument("--out", required=True, metavar="DIR")
+    sub.add_argument(
+        "--measure",
+        type=int,
+        default=0,
+        metavar="IMAGES",
+        help="measure r and the angle on this many test images after every epoch",
+    )
+    sub.add_argument(
+        "--resume", action="store_true", help="go on with the run in DIR that was interrupted"
+    )
+
+    sub = command(
+        "publish", _publish, "Write a run with its latent weights in eight bits, and what it costs."
+    )
+    sub.add_argument("run_folder", metavar="RUN")
+    sub.add_argument(
+        "--out", metavar="DIR", help="default: runs/MODEL-RECIPE-wWIDTH-sSEED in this folder"
+    )
+    sub.add_argument("--images", type=int, default=500, help="to measure r on (default 500)")
+    sub.add_argument(
+        "--without-weights", action="store_true", help="history and measurements alone"
+    )
 
     sub = command("probe", _probe, "Measure dot products of a trained run, layer by layer.")
     sub.add_argument("run_folder", metavar="RUN")
@@ -269,6 +375,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; a user's mistake is one sentence on standard error and code 1."""
     parser = _parser()
     args, args.rest = parser.parse_known_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     if args.rest and args.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
     # Before torch is loaded; see bnn_geometry.execute.ENVIRONMENT.
@@ -282,8 +389,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"bnn-geometry: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("bnn-geometry: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"bnn-geometry: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -9,6 +10,14 @@ from bnn_geometry.errors import UserError
 
 MAX_WIDTH = 4
 """The paper's network at four times its width has 224 million weights: a typing error beyond."""
+
+CHOICES = {
+    "activation": ("binary", "hardtanh", "relu"),
+    "loss": ("squared-hinge", "cross-entropy"),
+    "schedule": ("exponential", "one-cycle", "linear"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+"""What a recipe's fields that name something can name."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +43,34 @@ class Recipe:
     loss: str
     """``squared-hinge`` on ±1 targets, or ``cross-entropy``."""
     schedule: str
-    """``exponential`` (per epoch, from lr to lr_end) or ``one-cycle`` (per step, peak lr)."""
+    """``exponential`` (per epoch, from lr to lr_end), ``one-cycle`` (per step, peak lr) or
+    ``linear`` (per step, from lr to lr_end)."""
     lr: float
-    """Adam's learning rate at its start (exponential) or peak (one-cycle)."""
+    """Adam's learning rate at its start (exponential, linear) or peak (one-cycle)."""
     lr_end: float
     per_layer_scale: bool
     """Multiply each weight layer's update by 1/√(1.5/(fan-in + fan-out)), as the original does."""
     augment: bool
-    """Random crop of the image padded by 4 pixels, and random left-right flip."""
+    """Random crop of the padded image, and random left-right flip."""
     input_dropout: float
     hidden_dropout: float
     norm_epsilon: float
+    """Added to the variance of a batch under the root."""
     norm_momentum: float
+    """Weight of the last batch in the running averages; 1 minus it is that of what was there."""
     precision: str
     """``float32``, ``bfloat16`` or ``auto`` (bfloat16 where the processor computes in it)."""
+    # What ablations vary; the values here are those of the named recipes.
+    crop_padding: int = 4
+    """With ``augment``: pixels of 0 on each side before the crop. 0: no crop."""
+    flip: bool = True
+    """With ``augment``: flip left-right with probability ½."""
+    label_smoothing: float = 0.0
+    """Part of each target that is spread evenly over all classes (cross-entropy alone)."""
+    init_scale: float = 1.0
+    """Factor on the initial weights of every layer; binary layers begin on ±init_scale."""
+    layer_scale_power: float = 1.0
+    """Exponent of the per-layer scale: 1 as in the original, 0 as without it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Fields as plain values, as they are written to JSON."""
@@ -62,7 +85,7 @@ class Recipe:
             If a value makes no sense.
         """
         changed = replace(self, **changes)
-        for field in ("epochs", "batch_size", "width", "lr", "lr_end"):
+        for field in ("epochs", "batch_size", "width", "lr", "lr_end", "norm_epsilon"):
             if not getattr(changed, field) > 0:
                 raise UserError(
                     f"A recipe's {field} must be positive, not {getattr(changed, field)}."
@@ -73,12 +96,45 @@ class Recipe:
             raise UserError(f"A recipe's width must be at most {MAX_WIDTH}, not {changed.width}.")
         if changed.batch_size < 2:
             raise UserError("A recipe's batch_size must be at least 2: batch norm needs a batch.")
+        for field in ("input_dropout", "hidden_dropout", "label_smoothing"):
+            if not 0 <= getattr(changed, field) < 1:
+                raise UserError(
+                    f"A recipe's {field} must be at least 0 and below 1, not "
+                    f"{getattr(changed, field)}."
+                )
+        for field in ("norm_momentum", "init_scale"):
+            if not 0 < getattr(changed, field) <= 1:
+                raise UserError(
+                    f"A recipe's {field} must be above 0 and at most 1, not "
+                    f"{getattr(changed, field)}."
+                )
+        if changed.crop_padding < 0:
+            raise UserError(
+                f"A recipe's crop_padding must not be negative, as {changed.crop_padding} is."
+            )
+        if not math.isfinite(changed.layer_scale_power):
+            raise UserError("A recipe's layer_scale_power must be finite.")
+        for field, known in CHOICES.items():
+            if getattr(changed, field) not in known:
+                raise UserError(
+                    f"Unknown {field} {getattr(changed, field)!r}: use "
+                    f"{', '.join(known[:-1])} or {known[-1]}."
+                )
+        if changed.label_smoothing and changed.loss != "cross-entropy":
+            raise UserError(
+                f"A recipe's label_smoothing goes with cross-entropy, not with {changed.loss}."
+            )
         return changed
 
 
 # Courbariaux et al. (2016), the authors' published code: 45,000/5,000 split, Adam from 1e-3 to
 # 3e-7 over 500 epochs, squared hinge, batch 50, no augmentation, batch norm with ε = 1e-4 and a
-# running-average factor of 0.1.
+# running-average factor of 0.1. Every image order is random and new in each epoch, a batch that is
+# not full is left out, and of equally good validation epochs the last is kept. What is not as
+# there: the images held out are an equal share of each class, not the last ones of the files
+# (copies of the data come in other orders); batch norm averages the unbiased variance, that code
+# one over the standard deviation; Adam's ε of 1e-8 is added after the bias correction, that
+# code's before; bin(0) is −1, there +1.
 ORIGINAL_CIFAR10 = Recipe(
     name="original",
     model="cifar10-convnet",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.layers import BinaryLinear, clip_latents, weight_layers
+from bnn_geometry.layers import BinaryConv2d, BinaryLinear, clip_latents, weight_layers
 from bnn_geometry.models import MLP, ConvNet, build_model
 from bnn_geometry.recipes import Recipe
 
@@ -36,13 +39,17 @@ class Trained:
     history : DataFrame
         A row per epoch: epoch (from 1), loss (mean over the epoch's batches), train_error,
         validation_error and test_error (fractions; NaN where not measured), lr (at the epoch's
-        end), seconds (training alone).
+        end), seconds (training alone). For each weight layer flips_LAYER, the fraction of its
+        binary weights that changed sign since the epoch before (in the first: since the start),
+        and angle_LAYER, the median over filters of the angle between w^c and w^b in degrees. See
+        :func:`layer_history`.
     kept_epoch : int
-        The best on the validation images, or the last where there are none.
+        The best on the validation images (the last of equally good ones), or the last where there
+        are none.
     precision : str
         ``float32`` or ``bfloat16``: what the passes were computed in.
     seconds : float
-        Wall-clock time, evaluation included.
+        Wall-clock time, evaluation included; of a resumed run that of its parts.
     """
 
     network: ConvNet | MLP
@@ -50,6 +57,26 @@ class Trained:
     kept_epoch: int
     precision: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Between two epochs, all that the rest of a training run depends on.
+
+    Attributes
+    ----------
+    tensors : dict of str to Tensor
+        Parameters and batch-norm statistics (``network/…``), Adam's moments and step counts
+        (``adam/…``), the network that is best so far (``best/…``) and the states of the random
+        number generators (``generator/…``). They are the live ones, not copies: training changes
+        them as it goes on.
+    values : dict
+        Plain values that JSON can hold: epoch, history (a list of rows), best (validation error
+        and epoch, or None) and seconds.
+    """
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
 
 
 def start(recipe: Recipe, seed: int) -> ConvNet | MLP:
@@ -65,7 +92,11 @@ def start(recipe: Recipe, seed: int) -> ConvNet | MLP:
             "input_dropout": recipe.input_dropout,
             "hidden_dropout": recipe.hidden_dropout,
         }
-    return build_model(recipe.model, torch.Generator().manual_seed(seed), **options)
+    network = build_model(recipe.model, torch.Generator().manual_seed(seed), **options)
+    with torch.no_grad():
+        for layer in weight_layers(network).values():
+            layer.weight.mul_(recipe.init_scale)
+    return network
 
 
 def scale_images(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -128,19 +159,20 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     ``exponential``: constant within an epoch, from ``lr`` in the first down to ``lr_end``, which
     is reached after the last.
     ``one-cycle``: linear rise over the first fifth of all steps, linear fall to ``lr_end``.
+    ``linear``: that fall alone, from the first step on.
     """
     if recipe.schedule == "exponential":
         # the original divides by the number of epochs: the end is reached after the last one
         return recipe.lr * (recipe.lr_end / recipe.lr) ** (
             (step // steps_per_epoch) / recipe.epochs
         )
-    if recipe.schedule == "one-cycle":
+    if recipe.schedule in ("one-cycle", "linear"):
         total = recipe.epochs * steps_per_epoch
-        rise = max(1, total // 5)
+        rise = max(1, total // 5) if recipe.schedule == "one-cycle" else 0
         if step < rise:
             return recipe.lr * (step + 1) / rise
         return recipe.lr_end + (recipe.lr - recipe.lr_end) * (total - step) / (total - rise)
-    raise UserError(f"Unknown schedule {recipe.schedule!r}: use exponential or one-cycle.")
+    raise UserError(f"Unknown schedule {recipe.schedule!r}: use exponential, one-cycle or linear.")
 
 
 def _balanced(labels: Tensor, count: int, order: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,25 +214,32 @@ def split_indices(labels: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     return rest, validation
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Pad by 4 pixels of 0, crop at a random place and flip left-right with probability ½.
+def augment(
+    images: Tensor, generator: torch.Generator, *, padding: int = 4, flip: bool = True
+) -> Tensor:
+    """Pad by pixels of 0, crop at a random place and flip left-right with probability ½.
 
     Parameters
     ----------
     images : Tensor of uint8, shape (batch, channels, h, w)
     generator : torch.Generator
         On the CPU: two machines with the same seed see the same crops.
+    padding : int
+        Pixels on each side; 0 leaves nothing to crop.
+    flip : bool
+        False: no image is flipped.
     """
     batch, _, h, w = images.shape
-    padded = F.pad(images, (4, 4, 4, 4))
-    top = torch.randint(0, 9, (batch, 1), generator=generator)
-    left = torch.randint(0, 9, (batch, 1), generator=generator)
-    flip = torch.rand((batch, 1), generator=generator) < 0.5
+    padded = F.pad(images, (padding, padding, padding, padding))
+    top = torch.randint(0, 2 * padding + 1, (batch, 1), generator=generator)
+    left = torch.randint(0, 2 * padding + 1, (batch, 1), generator=generator)
+    flipped = torch.rand((batch, 1), generator=generator) < (0.5 if flip else 0.0)
     rows = top + torch.arange(h)
     columns = left + torch.arange(w)
-    columns = torch.where(flip, columns.flip(1), columns)
-    index = (rows[:, :, None] * (w + 8) + columns[:, None, :]).flatten(1).to(images.device)
-    flat = padded.flatten(2)  # (batch, channels, (h + 8)(w + 8))
+    columns = torch.where(flipped, columns.flip(1), columns)
+    stride = w + 2 * padding
+    index = (rows[:, :, None] * stride + columns[:, None, :]).flatten(1).to(images.device)
+    flat = padded.flatten(2)  # (batch, channels, padded h · padded w)
     return flat.gather(2, index[:, None, :].expand(-1, flat.shape[1], -1)).view_as(images)
 
 
@@ -212,7 +251,9 @@ def _batches(
     for start_ in range(0, len(order) - recipe.batch_size + 1, recipe.batch_size):
         chosen = order[start_ : start_ + recipe.batch_size]
         images = split.images[chosen]
-        yield (augment(images, generator) if recipe.augment else images), split.labels[chosen]
+        if recipe.augment:
+            images = augment(images, generator, padding=recipe.crop_padding, flip=recipe.flip)
+        yield images, split.labels[chosen]
 
 
 @torch.no_grad()
@@ -279,6 +320,156 @@ def check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:
         )
 
 
+@torch.no_grad()
+def latent_angles(layer: BinaryLinear | BinaryConv2d) -> Tensor:
+    """Angle between w^c and w^b of each filter, in degrees.
+
+    cos = ‖w‖₁/(√n‖w‖₂). NaN for a vector of zeros.
+
+    Returns
+    -------
+    Tensor of float64, shape (filters,), on the layer's device
+    """
+    w = layer.weight.flatten(1)
+    length = torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
+    cosine = w.abs().sum(1, dtype=torch.float64) / (length * w.shape[1] ** 0.5)
+    return torch.rad2deg(torch.arccos(cosine.clamp(max=1)))
+
+
+def layer_history(history: pd.DataFrame) -> pd.DataFrame:
+    """What a history says of single layers, as one row per epoch and layer.
+
+    Parameters
+    ----------
+    history : DataFrame
+        See :class:`Trained`.
+
+    Returns
+    -------
+    DataFrame
+        Columns epoch, layer, flips (fraction of the layer's binary weights that changed sign in
+        this epoch) and angle (median over filters, degrees).
+    """
+    names = [c.removeprefix("flips_") for c in history.columns if c.startswith("flips_")]
+    parts = [
+        pd.DataFrame(
+            {
+                "epoch": history["epoch"],
+                "layer": name,
+                "flips": history[f"flips_{name}"],
+                "angle": history[f"angle_{name}"],
+            }
+        )
+        for name in names
+    ]
+    columns = ["epoch", "layer", "flips", "angle"]
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=columns)
+    # stable: the layers stay in their order
+    return table.sort_values("epoch", kind="stable", ignore_index=True)
+
+
+@contextmanager
+def _dropout_generator(device: torch.device, seed: int) -> Iterator[torch.Generator]:
+    # Dropout draws from torch's own generator of the device: seed that one (torch.manual_seed
+    # would seed those of all devices), and give it back as it was.
+    if device.type == "cpu":
+        generator = torch.default_generator
+    elif device.type == "cuda":
+        generator = torch.cuda.default_generators[device.index]
+    else:
+        raise UserError(f"Networks are trained on the CPU or a CUDA device, not on {device}.")
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield generator
+    finally:
+        generator.set_state(before)
+
+
+class _Loop:
+    """What changes from epoch to epoch: taken down in a snapshot, and set from one."""
+
+    def __init__(
+        self,
+        network: ConvNet | MLP,
+        optimizer: torch.optim.Adam,
+        generators: dict[str, torch.Generator],
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.generators = generators
+        self.epoch = 0
+        self.rows: list[dict[str, float]] = []
+        self.best: tuple[float, int, dict[str, Tensor]] | None = None
+        self.before = 0.0  # seconds of the parts of the run that ended with a snapshot
+        self.began = time.perf_counter()
+        self.signs = self._signs()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.began
+
+    def _signs(self) -> dict[str, Tensor]:
+        return {k: layer.weight.detach() > 0 for k, layer in weight_layers(self.network).items()}
+
+    def layer_columns(self) -> dict[str, float]:
+        """Flips since the last call (or the start, or the snapshot) and median angles."""
+        last, self.signs = self.signs, self._signs()
+        layers = weight_layers(self.network)
+        flips = {f"flips_{k}": float((last[k] != self.signs[k]).double().mean()) for k in layers}
+        angles = {k: latent_angles(layer).cpu().numpy() for k, layer in layers.items()}
+        return flips | {f"angle_{k}": float(np.median(angle)) for k, angle in angles.items()}
+
+    def snapshot(self) -> Snapshot:
+        tensors = {f"network/{k}": v.detach() for k, v in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"adam/{name}/{key}"] = value
+        for name, generator in self.generators.items():
+            tensors[f"generator/{name}"] = generator.get_state()
+        best = None
+        if self.best is not None:
+            best = {"validation_error": self.best[0], "epoch": self.best[1]}
+            tensors |= {f"best/{k}": v for k, v in self.best[2].items()}
+        values = {
+            "epoch": self.epoch,
+            "history": self.rows,
+            "best": best,
+            "seconds": self.seconds,
+        }
+        return Snapshot(tensors, values)
+
+    @torch.no_grad()
+    def restore(self, snapshot: Snapshot) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in snapshot.tensors.items()
+                if name.startswith(prefix)
+            }
+
+        self.network.load_state_dict(part("network/"))
+        for name, parameter in self.network.named_parameters():
+            state = part(f"adam/{name}/")
+            for key in state:
+                if state[key].shape == parameter.shape:
+                    # in the parameter's own layout, as Adam would have made it
+                    state[key] = torch.empty_like(parameter).copy_(state[key])
+                else:
+                    state[key] = state[key].to(parameter.device)
+            if state:
+                self.optimizer.state[parameter] = state
+        for name, generator in self.generators.items():
+            generator.set_state(snapshot.tensors[f"generator/{name}"])
+        self.epoch = snapshot.values["epoch"]
+        self.rows = [dict(row) for row in snapshot.values["history"]]
+        self.before = snapshot.values["seconds"]
+        best = snapshot.values["best"]
+        if best is not None:
+            self.best = (best["validation_error"], best["epoch"], part("best/"))
+        self.signs = self._signs()
+
+
 def train(
     network: ConvNet | MLP,
     dataset: Dataset,
@@ -286,6 +477,9 @@ def train(
     *,
     seed: int,
     on_epoch_end: Callable[[ConvNet | MLP, dict[str, float]], None] | None = None,
+    on_step: Callable[[int, int, Tensor], None] | None = None,
+    on_snapshot: Callable[[Snapshot], None] | None = None,
+    resume: Snapshot | None = None,
 ) -> Trained:
     """Train a network in place.
 
@@ -306,6 +500,15 @@ def train(
     on_epoch_end : callable, optional
         Called as ``on_epoch_end(network, row)`` in evaluation mode with the epoch's row of the
         history.
+    on_step : callable, optional
+        Called after every step as ``on_step(step, steps, loss)``, counted from 1 over the whole
+        run, with the batch's loss on the network's device: to read it there makes the device wait.
+    on_snapshot : callable, optional
+        Called with a :class:`Snapshot` before the first epoch and after each, once ``on_epoch_end``
+        has returned. What it keeps of it, it has to copy.
+    resume : Snapshot, optional
+        Go on from here: with the same recipe, data, seed and machine the run ends with the bits
+        that it would have had.
 
     Raises
     ------
@@ -319,6 +522,8 @@ def train(
     if recipe.loss not in LOSSES:
         raise UserError(f"Unknown loss {recipe.loss!r}: use {' or '.join(LOSSES)}.")
     loss_of = LOSSES[recipe.loss]
+    if recipe.label_smoothing:
+        loss_of = partial(loss_of, label_smoothing=recipe.label_smoothing)
     indices, validation = split_indices(dataset.train.labels, recipe)
     if dataset.train.images.shape[1] == 3:
         network.to(memory_format=torch.channels_last)
@@ -330,7 +535,7 @@ def train(
     groups = [
         {
             "params": [parameter],
-            "scale": layer_scale(weights[id(parameter)])
+            "scale": layer_scale(weights[id(parameter)]) ** recipe.layer_scale_power
             if recipe.per_layer_scale and recipe.activation == "binary" and id(parameter) in weights
             else 1.0,
         }
@@ -340,20 +545,21 @@ def train(
 
     steps = len(indices) // recipe.batch_size
     generator = torch.Generator().manual_seed(seed)
-    rows: list[dict[str, float]] = []
-    best: tuple[float, int, dict[str, Tensor]] | None = None
-    began = time.perf_counter()
-    # Dropout draws from torch's global generator: seed it, and give it back as it was.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for epoch in range(1, recipe.epochs + 1):
+    with _dropout_generator(device, seed) as dropout:
+        loop = _Loop(network, optimizer, {"batches": generator, "dropout": dropout})
+        if resume is not None:
+            loop.restore(resume)
+        elif on_snapshot is not None:
+            on_snapshot(loop.snapshot())
+        for epoch in range(loop.epoch + 1, recipe.epochs + 1):
             epoch_began = time.perf_counter()
             network.train()
             losses = torch.zeros(steps, device=device)
             wrong = torch.zeros((), dtype=torch.int64, device=device)
             batches = _batches(dataset.train, indices, recipe, generator)
             for i, (images, labels) in enumerate(batches):
-                lr = learning_rate(recipe, (epoch - 1) * steps + i, steps)
+                done = (epoch - 1) * steps + i
+                lr = learning_rate(recipe, done, steps)
                 for group in optimizer.param_groups:
                     group["lr"] = lr * group["scale"]
                 x = scale_images(images.to(device))
@@ -371,6 +577,8 @@ def train(
                 # kept on the device: reading a number back each step would make it wait
                 losses[i] = loss.detach()
                 wrong += (scores.detach().argmax(1) != y).sum()
+                if on_step is not None:
+                    on_step(done + 1, recipe.epochs * steps, losses[i])
             bad = torch.nonzero(~torch.isfinite(losses))
             if len(bad):
                 step = int(bad[0])
@@ -391,15 +599,20 @@ def train(
                 "test_error": evaluate(network, dataset.test, precision=precision),
                 "lr": lr,
                 "seconds": seconds,
-            }
+            } | loop.layer_columns()
             if on_epoch_end is not None:
                 on_epoch_end(network, row)
-            rows.append(row)
-            if len(validation) and (best is None or row["validation_error"] < best[0]):
+            loop.epoch = epoch
+            loop.rows.append(row)
+            # of equally good epochs the last, as in the original code
+            if len(validation) and (loop.best is None or row["validation_error"] <= loop.best[0]):
                 state = {k: v.detach().clone() for k, v in network.state_dict().items()}
-                best = (row["validation_error"], epoch, state)
-    if best is not None:
-        network.load_state_dict(best[2])
+                loop.best = (row["validation_error"], epoch, state)
+            if on_snapshot is not None:
+                on_snapshot(loop.snapshot())
+        seconds = loop.seconds
+    if loop.best is not None:
+        network.load_state_dict(loop.best[2])
     network.eval()
-    kept = best[1] if best is not None else recipe.epochs
-    return Trained(network, pd.DataFrame(rows), kept, precision, time.perf_counter() - began)
+    kept = loop.best[1] if loop.best is not None else recipe.epochs
+    return Trained(network, pd.DataFrame(loop.rows), kept, precision, seconds)
