@@ -325,7 +325,7 @@ show(
 # both laws.
 
 # %%
-samples = sizes.trend_samples
+samples = sizes.cosine_samples
 dimensions = (10, 100, 1000)
 binary_pairs = {n: angles.sample_angles(n, samples, laws.SIGNS, generator) for n in dimensions}
 directions = {n: angles.sample_angles(n, samples, laws.GAUSSIAN, generator) for n in dimensions}

@@ -72,7 +72,7 @@ def test_sizes_make_sense(preset):
     for dimensions in (preset.angle_dimensions, preset.trend_dimensions):
         assert list(dimensions) == sorted(set(dimensions))
         assert dimensions[0] >= 2  # the angle is 0 on a line
-    assert min(preset.angle_samples, preset.trend_samples, preset.probe_images) >= 100
+    assert min(preset.angle_samples, preset.cosine_samples, preset.probe_images) >= 100
 
 
 def test_paper_trains_as_the_original_code_did():

@@ -15,6 +15,7 @@ from typing import Any
 
 from bnn_geometry import __version__, claims, data, ledger_table, presets
 from bnn_geometry.errors import UserError
+from bnn_geometry.execute import ENVIRONMENT
 
 # torch, papermill and Sphinx are imported by the commands that need them: the others start at once.
 
@@ -378,8 +379,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.argv = list(sys.argv[1:] if argv is None else argv)
     if args.rest and args.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
-    # Before torch is loaded; see bnn_geometry.execute.ENVIRONMENT.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Before torch is loaded, which then reads it.
+    os.environ.setdefault("GOMP_SPINCOUNT", ENVIRONMENT["GOMP_SPINCOUNT"])
     try:
         args.run(args)
         sys.stdout.flush()

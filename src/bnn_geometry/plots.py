@@ -25,6 +25,16 @@ if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = (sns.color_palette("colorblind")[i] for i in range(5))
 GREY = "0.45"
 
+LOOKS = (
+    (VERMILION, "o", "-"),
+    (BLUE, "s", "--"),
+    (GREEN, "^", "-."),
+    (ORANGE, "D", ":"),
+    (PURPLE, "v", (0, (6, 1, 1, 1, 1, 1))),
+    (GREY, "P", (0, (1, 1))),
+)
+"""Colour, marker and line of up to six curves: any one of them tells the curves apart."""
+
 STYLE = {
     **sns.axes_style("ticks"),
     **sns.plotting_context("notebook", font_scale=0.9),

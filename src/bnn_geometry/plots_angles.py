@@ -10,22 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from bnn_geometry.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from bnn_geometry.plots import BLUE, GREEN, GREY, LOOKS, VERMILION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bnn_geometry.interactive import AngleHistograms
-
-LOOKS = (
-    (VERMILION, "o", "-"),
-    (BLUE, "s", "--"),
-    (GREEN, "^", "-."),
-    (ORANGE, "D", ":"),
-    (PURPLE, "v", (0, (6, 1, 1, 1, 1, 1))),
-    (GREY, "P", (0, (1, 1))),
-)
-"""Colour, marker and line of up to six curves: any one of them tells the curves apart."""
 
 
 def plot_angle_histograms(

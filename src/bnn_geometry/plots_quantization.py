@@ -11,15 +11,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from bnn_geometry.plots import BLUE, GREEN, GREY, ORANGE, VERMILION
+from bnn_geometry.plots import BLUE, GREY, LOOKS, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bnn_geometry.rotation import RotationSample
-
-LOOKS = ((VERMILION, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."))
-"""Colour, marker and line of up to three curves: any one of them tells the curves apart."""
 
 ROTATIONS = {
     "plain": ("not rotated", VERMILION, "o", "-"),
