@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bnn_geometry import presets, training
+from bnn_geometry import hardware, presets, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.recipes import ORIGINAL_CIFAR10, ORIGINAL_MNIST, Recipe
 
@@ -55,7 +55,7 @@ def test_every_recipe_makes_a_network_that_takes_its_images(preset):
             assert network(torch.zeros(1, *network.image_shape)).shape == (1, 10)
         assert recipe.loss in training.LOSSES
         assert training.learning_rate(recipe, 0, 10) > 0
-        training.resolve_precision(recipe.precision, torch.device("cpu"))
+        hardware.resolve_precision(recipe.precision, torch.device("cpu"))
 
 
 @each_preset

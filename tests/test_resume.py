@@ -19,6 +19,7 @@ from test_training import TINY, same_state, tiny_dataset
 
 from bnn_geometry import checkpoint, measurements, runs, sealed, training
 from bnn_geometry.errors import UserError
+from bnn_geometry.hardware import can_compile
 
 # validation images, so that a best epoch is kept; dropout and augmentation draw random numbers
 RECIPES = {
@@ -113,10 +114,10 @@ def killed_at_disk_operation(path, kind, countdown):
     make(path, kind, recipe=SHORT)
 
 
-def killed_at_step(path, kind, countdown):
+def killed_at_step(path, kind, countdown, recipe=None):
     runs.CHECKPOINT_SHARE = math.inf
     killer = Killer(countdown)
-    make(path, kind, on_step=lambda *_: killer.tick())
+    make(path, kind, recipe=recipe, on_step=lambda *_: killer.tick())
 
 
 def disk_full(path, kind, limit):
@@ -162,6 +163,18 @@ def test_network_with_channels_last_weights_is_resumed_too(undisturbed, tmp_path
     assert in_child(killed_at_step, path, "convnet", 7) == -signal.SIGKILL
     assert runs.epochs_done(path) == 2
     same_bits(make(path, "convnet", resume=True), undisturbed["convnet"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="takes a C++ compiler and Python's headers")
+def test_compiled_network_is_resumed_too(tmp_path):
+    recipe = RECIPES["mlp"].with_(compile="always")
+    expected = make(tmp_path / "undisturbed", recipe=recipe)
+    assert expected.info["compiled"]
+    path = tmp_path / "run"
+    assert in_child(killed_at_step, path, "mlp", 5, recipe) == -signal.SIGKILL
+    assert runs.epochs_done(path) == 2
+    same_bits(make(path, recipe=recipe, resume=True), expected)
 
 
 def test_killed_at_every_other_disk_operation(tmp_path):

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 from bnn_geometry import training
 from bnn_geometry.data import Dataset, Provenance, Split
 from bnn_geometry.errors import UserError
+from bnn_geometry.hardware import can_compile
 from bnn_geometry.layers import BinaryLinear, weight_layers
 from bnn_geometry.models import ConvNet
 from bnn_geometry.recipes import FAST_CIFAR10, FAST_MNIST, ORIGINAL_CIFAR10
@@ -131,14 +132,6 @@ def test_unknown_schedule_loss_and_precision_are_refused():
         run("mlp", loss="l2")
     with pytest.raises(UserError, match="Unknown precision 'float16'"):
         run("mlp", precision="float16")
-
-
-def test_automatic_precision_follows_the_processor(monkeypatch):
-    cpu = torch.device("cpu")
-    for native, name in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(training, "native_bfloat16", lambda device, native=native: native)
-        assert training.resolve_precision("auto", cpu) == name
-        assert training.resolve_precision("float32", cpu) == "float32"
 
 
 def test_squared_hinge_by_hand():
@@ -580,12 +573,13 @@ def test_loss_of_an_epoch_is_the_mean_over_its_batches(monkeypatch):
 
 def test_every_batch_is_full_and_no_image_comes_twice_in_an_epoch():
     dataset = tiny_dataset(train=50)
+    pixels_and_labels = (dataset.train.images, dataset.train.labels)
     r = TINY["mlp"]
     indices = torch.arange(50)
     epochs = []
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):
-        batches = list(training._batches(dataset.train, indices, r, generator))
+        batches = list(training._batches(*pixels_and_labels, indices, r, generator))
         assert [len(labels) for _, labels in batches] == [20, 20]
         images = torch.cat([images for images, _ in batches])
         assert len(images.flatten(1).unique(dim=0)) == 40
@@ -651,6 +645,18 @@ def test_bfloat16_trains_and_keeps_latents_in_float32(kind):
     assert result.precision == "bfloat16"
     assert {p.dtype for p in result.network.parameters()} == {torch.float32}
     assert np.isfinite(result.history["loss"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="takes a C++ compiler and Python's headers")
+def test_compiled_passes_train_the_same_network():
+    plain, compiled = (run("convnet", compile=choice) for choice in ("never", "always"))
+    assert compiled.compiled
+    assert not plain.compiled
+    losses = [result.history["loss"].to_numpy() for result in (plain, compiled)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    for name, value in plain.network.state_dict().items():
+        torch.testing.assert_close(compiled.network.state_dict()[name], value, atol=1e-3, rtol=0)
 
 
 @each_network

@@ -33,7 +33,7 @@ def _status(args: argparse.Namespace) -> None:
         return
     import torch
 
-    from bnn_geometry.training import resolve_precision
+    from bnn_geometry.hardware import resolve_precision
 
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")

@@ -16,6 +16,7 @@ CHOICES = {
     "loss": ("squared-hinge", "cross-entropy"),
     "schedule": ("exponential", "one-cycle", "linear"),
     "precision": ("auto", "float32", "bfloat16"),
+    "compile": ("auto", "always", "never"),
 }
 """What a recipe's fields that name something can name."""
 
@@ -59,7 +60,7 @@ class Recipe:
     norm_momentum: float
     """Weight of the last batch in the running averages; 1 minus it is that of what was there."""
     precision: str
-    """``float32``, ``bfloat16`` or ``auto`` (bfloat16 where the processor computes in it)."""
+    """``float32``, ``bfloat16`` or ``auto`` (bfloat16 where it is quicker)."""
     # What ablations vary; the values here are those of the named recipes.
     crop_padding: int = 4
     """With ``augment``: pixels of 0 on each side before the crop. 0: no crop."""
@@ -71,6 +72,8 @@ class Recipe:
     """Factor on the initial weights of every layer; binary layers begin on ±init_scale."""
     layer_scale_power: float = 1.0
     """Exponent of the per-layer scale: 1 as in the original, 0 as without it."""
+    compile: str = "auto"
+    """``never``, ``always`` or ``auto`` (where it can be done and the run is long)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Fields as plain values, as they are written to JSON."""

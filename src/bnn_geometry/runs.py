@@ -38,6 +38,7 @@ from torch import Tensor
 from bnn_geometry import checkpoint, latents, sealed, sources
 from bnn_geometry.data import cache_root
 from bnn_geometry.errors import UserError
+from bnn_geometry.hardware import can_compile, resolve_precision
 from bnn_geometry.measurements import measure
 from bnn_geometry.models import MLP, ConvNet
 from bnn_geometry.recipes import Recipe
@@ -45,7 +46,6 @@ from bnn_geometry.training import (
     Snapshot,
     Trained,
     check_fit,
-    resolve_precision,
     split_indices,
     start,
     train,
@@ -159,6 +159,7 @@ def _identity(recipe: Recipe, dataset: Dataset, seed: int, device: torch.device)
         "device": _device_name(device),
         "threads": torch.get_num_threads(),
         "precision": resolve_precision(recipe.precision, device),
+        "compiler": can_compile(),
         "code": sources.code_hash("from bnn_geometry import training", ["bnn_geometry"]),
     }
 
@@ -199,6 +200,7 @@ def _info(trained: Trained, dataset: Dataset) -> dict[str, Any]:
         "device": _device_name(device),
         "threads": torch.get_num_threads(),
         "precision": trained.precision,
+        "compiled": trained.compiled,
         "seconds": round(trained.seconds, 2),
         "kept_epoch": trained.kept_epoch,
     }

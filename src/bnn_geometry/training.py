@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry.errors import UserError
+from bnn_geometry.hardware import resolve_compile, resolve_precision
 from bnn_geometry.layers import BinaryConv2d, BinaryLinear, clip_latents, weight_layers
 from bnn_geometry.models import MLP, ConvNet, build_model
 from bnn_geometry.recipes import Recipe
@@ -48,6 +49,8 @@ class Trained:
         are none.
     precision : str
         ``float32`` or ``bfloat16``: what the passes were computed in.
+    compiled : bool
+        Whether the passes were compiled.
     seconds : float
         Wall-clock time, evaluation included; of a resumed run that of its parts.
     """
@@ -56,6 +59,7 @@ class Trained:
     history: pd.DataFrame
     kept_epoch: int
     precision: str
+    compiled: bool
     seconds: float
 
 
@@ -102,32 +106,6 @@ def start(recipe: Recipe, seed: int) -> ConvNet | MLP:
 def scale_images(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 images in 0…255 → 2x/255 − 1 in [−1, 1], same shape: the only preprocessing."""
     return images.to(torch.float32).mul_(2 / 255).sub_(1).to(dtype)
-
-
-def native_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    # torch has no public name for this; a release without these falls back to float32
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, probe, lambda: False)()) for probe in probes)
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """``auto`` → ``bfloat16`` where the device has it, else ``float32``; others as they are.
-
-    Raises
-    ------
-    UserError
-        If the name is none of the three.
-    """
-    if precision == "auto":
-        return "bfloat16" if native_bfloat16(device) else "float32"
-    if precision not in ("float32", "bfloat16"):
-        raise UserError(f"Unknown precision {precision!r}: use auto, float32 or bfloat16.")
-    return precision
 
 
 def layer_scale(layer: BinaryLinear) -> float:
@@ -244,16 +222,21 @@ def augment(
 
 
 def _batches(
-    split: Split, indices: Tensor, recipe: Recipe, generator: torch.Generator
+    images: Tensor,
+    labels: Tensor,
+    indices: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    # A last batch that is not full is left out, as in the original code.
-    order = indices[torch.randperm(len(indices), generator=generator)]
+    # A last batch that is not full is left out, as in the original code. Random numbers are drawn
+    # on the CPU; the images stay where they are.
+    order = indices[torch.randperm(len(indices), generator=generator)].to(images.device)
     for start_ in range(0, len(order) - recipe.batch_size + 1, recipe.batch_size):
         chosen = order[start_ : start_ + recipe.batch_size]
-        images = split.images[chosen]
+        batch = images[chosen]
         if recipe.augment:
-            images = augment(images, generator, padding=recipe.crop_padding, flip=recipe.flip)
-        yield images, split.labels[chosen]
+            batch = augment(batch, generator, padding=recipe.crop_padding, flip=recipe.flip)
+        yield batch, labels[chosen]
 
 
 @torch.no_grad()
@@ -525,8 +508,13 @@ def train(
     if recipe.label_smoothing:
         loss_of = partial(loss_of, label_smoothing=recipe.label_smoothing)
     indices, validation = split_indices(dataset.train.labels, recipe)
-    if dataset.train.images.shape[1] == 3:
+    pixels, labels = dataset.train.images.to(device), dataset.train.labels.to(device)
+    if pixels.shape[1] == 3:
         network.to(memory_format=torch.channels_last)
+    steps = len(indices) // recipe.batch_size
+    compiled = resolve_compile(recipe.compile, network, recipe.epochs * steps * recipe.batch_size)
+    # The parameters stay those of the network; what is compiled are its passes.
+    forward = torch.compile(network) if compiled else network
 
     # Adam's step is proportional to its learning rate, so that scaling a layer's learning rate
     # is scaling its update, which is how the original code says it.
@@ -543,7 +531,6 @@ def train(
     ]
     optimizer = torch.optim.Adam(groups, lr=recipe.lr, fused=True)
 
-    steps = len(indices) // recipe.batch_size
     generator = torch.Generator().manual_seed(seed)
     with _dropout_generator(device, seed) as dropout:
         loop = _Loop(network, optimizer, {"batches": generator, "dropout": dropout})
@@ -556,18 +543,17 @@ def train(
             network.train()
             losses = torch.zeros(steps, device=device)
             wrong = torch.zeros((), dtype=torch.int64, device=device)
-            batches = _batches(dataset.train, indices, recipe, generator)
-            for i, (images, labels) in enumerate(batches):
+            batches = _batches(pixels, labels, indices, recipe, generator)
+            for i, (images, y) in enumerate(batches):
                 done = (epoch - 1) * steps + i
                 lr = learning_rate(recipe, done, steps)
                 for group in optimizer.param_groups:
                     group["lr"] = lr * group["scale"]
-                x = scale_images(images.to(device))
+                x = scale_images(images)
                 if x.shape[1] == 3:
                     x = x.contiguous(memory_format=torch.channels_last)
-                y = labels.to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                    scores = network(x)
+                    scores = forward(x)
                 scores = scores.float()
                 loss = loss_of(scores, y)
                 optimizer.zero_grad(set_to_none=True)
@@ -615,4 +601,4 @@ def train(
         network.load_state_dict(loop.best[2])
     network.eval()
     kept = loop.best[1] if loop.best is not None else recipe.epochs
-    return Trained(network, pd.DataFrame(loop.rows), kept, precision, seconds)
+    return Trained(network, pd.DataFrame(loop.rows), kept, precision, compiled, seconds)
