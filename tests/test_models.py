@@ -68,6 +68,18 @@ def test_convnet_pools_before_it_normalizes_and_ends_in_a_norm():
     assert kinds == [*block * 3, "Flatten", *[dense, norm1, act] * 2, dense, norm1]
 
 
+def test_convnet_can_pool_its_signs_instead():
+    conv, pool, norm, act = "BinaryConv2d", "MaxPool2d", "BatchNorm2d", "BinaryActivation"
+    net = make(ConvNet, pool="after-activation")
+    kinds = [type(module).__name__ for module in net.children()]
+    assert kinds[:7] == [conv, norm, act, conv, norm, act, pool]
+    # the largest of four fair signs is -1 once in sixteen times
+    seen = watch_inputs(net.train(), images(net, 20))["conv3"]
+    assert (seen == -1).double().mean() < 0.2
+    with pytest.raises(ValueError, match="Unknown place to pool: 'nowhere'"):
+        make(ConvNet, pool="nowhere")
+
+
 def test_mlp_ends_in_a_norm():
     kinds = [type(module).__name__ for module in make(MLP).children()]
     block = ["BinaryLinear", "BatchNorm1d", "BinaryActivation", "Dropout"]

@@ -478,3 +478,21 @@ def test_principal_directions_of_a_convolution_are_those_of_its_patches():
     assert first["angle"] == pytest.approx(float(angles.angle(v, b)), abs=1e-3)
     r = np.corrcoef(patches.numpy() @ v, patches.numpy() @ b)[0, 1]
     assert first["r"] == pytest.approx(r, abs=1e-6)
+
+
+def test_histograms_of_latent_weights_are_those_of_numpy():
+    weight = torch.tensor([[-1.0, -0.75, 0.0], [0.25, 1.0, 2.0]])
+    table = probes.latent_histograms(Single(weight), bins=4)
+    assert table["left"].tolist() == [-1, -0.5, 0, 0.5]
+    assert table["right"].tolist() == [-0.5, 0, 0.5, 1]
+    # two, none, two and one of six weights, in bins half a unit wide; one lies beyond
+    assert table["density"].tolist() == pytest.approx([2 / 3, 0, 2 / 3, 1 / 3])
+
+
+@each_network
+def test_histograms_of_clipped_weights_integrate_to_one(kind):
+    network, _ = make(kind)
+    table = probes.latent_histograms(network)
+    area = (table["density"] * (table["right"] - table["left"])).groupby(table["layer"]).sum()
+    assert area.tolist() == pytest.approx([1.0] * len(weight_layers(network)))
+    assert table["layer"].unique().tolist() == list(weight_layers(network))

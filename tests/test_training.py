@@ -468,6 +468,7 @@ def test_history_has_a_row_per_epoch():
         *("epoch", "loss", "train_error", "validation_error", "test_error", "lr", "seconds"),
         *(f"flips_fc{i}" for i in (1, 2, 3, 4)),
         *(f"angle_fc{i}" for i in (1, 2, 3, 4)),
+        *(f"ends_fc{i}" for i in (1, 2, 3, 4)),
     ]
     assert history["epoch"].tolist() == [1, 2, 3]
     pd.testing.assert_frame_equal(history, pd.DataFrame(seen))
@@ -497,6 +498,7 @@ def test_history_counts_flips_and_measures_angles(kind):
     result = run(
         kind,
         epochs=3,
+        lr=1e-2,
         on_epoch_end=lambda network, row: weights.append(
             {
                 k: x.weight.detach().flatten(1).double().numpy().copy()
@@ -510,8 +512,10 @@ def test_history_counts_flips_and_measures_angles(kind):
             flips = ((weights[i][name] > 0) != (after > 0)).mean()
             assert row[f"flips_{name}"] == flips
             assert row[f"angle_{name}"] == pytest.approx(np.median(angle_by_hand(after)), rel=1e-12)
+            assert row[f"ends_{name}"] == (np.abs(after) == 1).mean()
             flipped += flips
     assert flipped > 0
+    assert result.history["ends_fc1"].iloc[-1] > 0
     table = training.layer_history(result.history)
     names = list(weights[0])
     assert table["layer"].tolist() == names * 3
@@ -519,6 +523,7 @@ def test_history_counts_flips_and_measures_angles(kind):
     second = table[(table["epoch"] == 2) & (table["layer"] == names[1])].iloc[0]
     assert second["flips"] == result.history[f"flips_{names[1]}"][1]
     assert second["angle"] == result.history[f"angle_{names[1]}"][1]
+    assert second["ends"] == result.history[f"ends_{names[1]}"][1]
 
 
 def test_history_without_layers_has_none():
@@ -529,7 +534,7 @@ def test_angle_of_a_filter_of_zeros_is_not_a_number():
     layer = BinaryLinear(3, 2)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[0.0, 0.0, 0.0], [0.3, -0.3, 0.3]]))
-    angles = training.latent_angles(layer)
+    angles = layer.latent_angles()
     assert math.isnan(angles[0])
     assert angles[1] == pytest.approx(0, abs=1e-5)
 
@@ -645,6 +650,27 @@ def test_bfloat16_trains_and_keeps_latents_in_float32(kind):
     assert result.precision == "bfloat16"
     assert {p.dtype for p in result.network.parameters()} == {torch.float32}
     assert np.isfinite(result.history["loss"]).all()
+
+
+@each_network
+def test_latent_weights_leave_the_interval_where_they_are_not_clipped(kind):
+    largest = {
+        clip: max(
+            float(layer.weight.detach().abs().max())
+            for layer in weight_layers(run(kind, lr=1e-2, clip=clip).network).values()
+        )
+        for clip in (True, False)
+    }
+    assert largest[True] <= 1 < largest[False]
+
+
+def test_recipe_says_where_the_network_pools():
+    names = {
+        pool: list(dict(training.start(TINY["convnet"].with_(pool=pool), 0).named_children()))
+        for pool in ("before-norm", "after-activation")
+    }
+    assert names["before-norm"][4:6] == ["pool2", "norm2"]
+    assert names["after-activation"][4:7] == ["norm2", "act2", "pool2"]
 
 
 @pytest.mark.slow

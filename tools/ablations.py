@@ -22,48 +22,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from bnn_geometry import data, recipes, runs, sealed
+from bnn_geometry import data, recipes, runs
+from bnn_geometry.ablations import REFERENCE, VARIANTS, write
 from bnn_geometry.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL = "cifar10-convnet"
-
-SIZE = {"width": 0.125, "epochs": 5, "train_images": 20000, "validation_images": 5000}
-"""Small enough that every variant can be trained several times."""
-
-REFERENCE = {"lr": 0.003, "label_smoothing": 0.0, "batch_size": 100, "schedule": "one-cycle"}
-"""What every variant but the named change has in common, beside SIZE."""
-
-ALIKE = {"precision": "float32", "compile": "always"}
-"""So that the machine's own choices do not differ between variants."""
-
-VARIANTS: dict[str, dict[str, object]] = {
-    "reference": {},
-    "peak learning rate 0.001": {"lr": 0.001},
-    "peak learning rate 0.01": {"lr": 0.01},
-    "batches of 50": {"batch_size": 50},
-    "batches of 200": {"batch_size": 200},
-    "linear schedule": {"schedule": "linear"},
-    "exponential schedule": {"schedule": "exponential"},
-    "flips alone, no crops": {"crop_padding": 0},
-    "no augmentation": {"augment": False},
-    "label smoothing 0.1": {"label_smoothing": 0.1},
-    "squared hinge loss": {"loss": "squared-hinge"},
-    "latent weights begin in ±0.1": {"init_scale": 0.1},
-    "root of the per-layer scale": {"layer_scale_power": 0.5},
-    "no per-layer scale": {"per_layer_scale": False},
-    "batch norm averages over 1/0.03 batches": {"norm_momentum": 0.03},
-}
 
 
 def train(variant: str, seed: int, work: Path, root: str | None) -> dict[str, object]:
     """The row of one run, which is trained unless it is there."""
-    changes = SIZE | REFERENCE | ALIKE | VARIANTS[variant]
-    number = list(VARIANTS).index(variant)
-    out = work / f"{number:02d}-s{seed}"
-    command = [sys.executable, "-m", "bnn_geometry.cli", "train", MODEL, "--seed", str(seed)]
-    for field, value in changes.items():
-        command += ["--set", field, json.dumps(value).strip('"')]
+    named = recipes.recipe(REFERENCE.model, REFERENCE.name).as_dict()
+    wanted = REFERENCE.with_(**VARIANTS[variant]).as_dict()
+    out = work / f"{list(VARIANTS).index(variant):02d}-s{seed}"
+    command = [sys.executable, "-m", "bnn_geometry.cli", "train", REFERENCE.model]
+    command += ["--seed", str(seed)]
+    for field, value in wanted.items():
+        if value != named[field]:
+            command += ["--set", field, json.dumps(value).strip('"')]
     command += ["--out", str(out), "--resume", "--device", "cpu"]
     command += ["--data", root] if root else []
     done = subprocess.run(
@@ -102,16 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 1
-    table = pd.DataFrame(rows)
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "table.csv", index=False)
-    settings = {
-        "recipe": recipes.recipe(MODEL, "fast").with_(**SIZE, **REFERENCE, **ALIKE).as_dict(),
-        "variants": VARIANTS,
-        "data": images.provenance.as_dict() | {"path": None},
-        "versions": runs.versions(),
-    }
-    sealed.write(options.out, "ablations.json", settings, ["table.csv"])
+    provenance = images.provenance.as_dict() | {"path": None}
+    write(options.out, pd.DataFrame(rows), provenance, runs.versions())
     print(options.out)
     return 0
 

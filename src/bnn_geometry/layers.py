@@ -54,6 +54,20 @@ class _WeightLayer(nn.Module):
         return weight.to(dtype)
 
     @torch.no_grad()
+    def latent_angles(self) -> Tensor:
+        """Angle between w^c and bin(w^c) of each filter, in degrees: cos = ‖w‖₁/(√n‖w‖₂).
+
+        Returns
+        -------
+        Tensor of float64, shape (filters,)
+            On the weight's device. NaN for a vector of zeros, which has no direction.
+        """
+        w = self.weight.flatten(1)
+        length = torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
+        cosine = w.abs().sum(1, dtype=torch.float64) / (length * w.shape[1] ** 0.5)
+        return torch.rad2deg(torch.arccos(cosine.clamp(max=1)))
+
+    @torch.no_grad()
     def clip_latent(self) -> None:
         """Clip the latent weights of a binary layer to [−1, 1], as after every update."""
         if self.binary:

@@ -53,6 +53,8 @@ class ConvNet(_Network):
         Scales every hidden layer; the numbers of units are rounded.
     activation : str
         ``binary``, or ``hardtanh`` / ``relu`` for a continuous counterpart of the same shape.
+    pool : str
+        ``before-norm``, or ``after-activation`` to show what that costs.
     epsilon, momentum : float
         Of every batch norm.
     """
@@ -65,22 +67,26 @@ class ConvNet(_Network):
         *,
         width: float = 1.0,
         activation: str = "binary",
+        pool: str = "before-norm",
         epsilon: float = 1e-4,
         momentum: float = 0.1,
     ) -> None:
         super().__init__(activation, epsilon, momentum)
+        if pool not in ("before-norm", "after-activation"):
+            raise ValueError(f"Unknown place to pool: {pool!r}.")
         self.width = width
         channels = 3
         stages: list[tuple[str, nn.Module]] = []
-        for i, (units, pool) in enumerate(
+        for i, (units, pooled) in enumerate(
             [(128, False), (128, True), (256, False), (256, True), (512, False), (512, True)], 1
         ):
             out = _scaled(units, width)
             stages.append((f"conv{i}", BinaryConv2d(channels, out, binary=self.binary)))
-            if pool:
-                stages.append((f"pool{i}", nn.MaxPool2d(2)))
+            pooling = [(f"pool{i}", nn.MaxPool2d(2))] if pooled else []
+            stages += pooling if pool == "before-norm" else []
             stages.append((f"norm{i}", nn.BatchNorm2d(out, **self._norm)))
             stages.append((f"act{i}", ACTIVATIONS[activation]()))
+            stages += pooling if pool == "after-activation" else []
             channels = out
         stages.append(("flatten", nn.Flatten()))
         features = channels * 4 * 4  # three poolings take 32 × 32 to 4 × 4

@@ -427,9 +427,7 @@ def weight_angles(network: nn.Module) -> pd.DataFrame:
     """
     frames = []
     for name, layer in weight_layers(network).items():
-        w = layer.weight.double().flatten(1)
-        cosine = w.abs().sum(1) / (w.norm(dim=1) * w.shape[1] ** 0.5)
-        angle = torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
+        angle = layer.latent_angles()
         frames.append(
             pd.DataFrame(
                 {
@@ -437,6 +435,40 @@ def weight_angles(network: nn.Module) -> pd.DataFrame:
                     "n": layer.fan_in,
                     "filter": range(len(angle)),
                     "angle": angle.cpu().numpy(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+@torch.no_grad()
+def latent_histograms(network: nn.Module, bins: int = 40) -> pd.DataFrame:
+    """How the latent weights of every layer are distributed on [−1, 1].
+
+    Parameters
+    ----------
+    network : Module
+    bins : int
+        Of equal width; the last one holds +1.
+
+    Returns
+    -------
+    DataFrame
+        Columns layer, left, right (edges of a bin) and density; each layer's density integrates to
+        the part of its weights that lie in [−1, 1], all of them where they are clipped.
+    """
+    edges = np.linspace(-1, 1, bins + 1)
+    frames = []
+    for name, layer in weight_layers(network).items():
+        w = layer.weight.double().flatten().cpu().numpy()
+        counts, _ = np.histogram(w, edges)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "layer": name,
+                    "left": edges[:-1],
+                    "right": edges[1:],
+                    "density": counts / (len(w) * np.diff(edges)),
                 }
             )
         )

@@ -17,6 +17,7 @@ CHOICES = {
     "schedule": ("exponential", "one-cycle", "linear"),
     "precision": ("auto", "float32", "bfloat16"),
     "compile": ("auto", "always", "never"),
+    "pool": ("before-norm", "after-activation"),
 }
 """What a recipe's fields that name something can name."""
 
@@ -72,6 +73,11 @@ class Recipe:
     """Factor on the initial weights of every layer; binary layers begin on ±init_scale."""
     layer_scale_power: float = 1.0
     """Exponent of the per-layer scale: 1 as in the original, 0 as without it."""
+    clip: bool = True
+    """Clip binary layers' latent weights to [−1, 1] after each update."""
+    pool: str = "before-norm"
+    """Where the convolutional network pools: ``before-norm`` as the original, or
+    ``after-activation``, where the largest of four signs is nearly always +1."""
     compile: str = "auto"
     """``never``, ``always`` or ``auto`` (where it can be done and the run is long)."""
 

@@ -36,6 +36,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bnn_geometry import checkpoint, latents, sealed, sources
+from bnn_geometry.claims import book_folder
 from bnn_geometry.data import cache_root
 from bnn_geometry.errors import UserError
 from bnn_geometry.hardware import can_compile, resolve_precision
@@ -510,6 +511,22 @@ def _resumable(
     tensors, values = found
     _check_identity(path, values.pop("identity"), identity)
     return Snapshot(tensors, values), values.pop("measurements")
+
+
+def published_root() -> Path:
+    """Where the published runs are: ``$BNN_RUNS``, else the folder ``runs`` beside the book."""
+    return Path(os.environ.get("BNN_RUNS") or book_folder().parent / "runs")
+
+
+def published(name: str) -> Run:
+    """A published run by the name of its folder, verified.
+
+    Raises
+    ------
+    UserError
+        As :func:`read` does.
+    """
+    return read(published_root() / name)
 
 
 def live_root() -> Path:

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.hardware import resolve_compile, resolve_precision
-from bnn_geometry.layers import BinaryConv2d, BinaryLinear, clip_latents, weight_layers
+from bnn_geometry.layers import BinaryLinear, clip_latents, weight_layers
 from bnn_geometry.models import MLP, ConvNet, build_model
 from bnn_geometry.recipes import Recipe
 
@@ -42,8 +42,8 @@ class Trained:
         validation_error and test_error (fractions; NaN where not measured), lr (at the epoch's
         end), seconds (training alone). For each weight layer flips_LAYER, the fraction of its
         binary weights that changed sign since the epoch before (in the first: since the start),
-        and angle_LAYER, the median over filters of the angle between w^c and w^b in degrees. See
-        :func:`layer_history`.
+        angle_LAYER, the median over filters of the angle between w^c and w^b in degrees, and
+        ends_LAYER, the fraction of latent weights at ±1 or beyond. See :func:`layer_history`.
     kept_epoch : int
         The best on the validation images (the last of equally good ones), or the last where there
         are none.
@@ -96,6 +96,8 @@ def start(recipe: Recipe, seed: int) -> ConvNet | MLP:
             "input_dropout": recipe.input_dropout,
             "hidden_dropout": recipe.hidden_dropout,
         }
+    else:
+        options["pool"] = recipe.pool
     network = build_model(recipe.model, torch.Generator().manual_seed(seed), **options)
     with torch.no_grad():
         for layer in weight_layers(network).values():
@@ -303,22 +305,6 @@ def check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:
         )
 
 
-@torch.no_grad()
-def latent_angles(layer: BinaryLinear | BinaryConv2d) -> Tensor:
-    """Angle between w^c and w^b of each filter, in degrees.
-
-    cos = ‖w‖₁/(√n‖w‖₂). NaN for a vector of zeros.
-
-    Returns
-    -------
-    Tensor of float64, shape (filters,), on the layer's device
-    """
-    w = layer.weight.flatten(1)
-    length = torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
-    cosine = w.abs().sum(1, dtype=torch.float64) / (length * w.shape[1] ** 0.5)
-    return torch.rad2deg(torch.arccos(cosine.clamp(max=1)))
-
-
 def layer_history(history: pd.DataFrame) -> pd.DataFrame:
     """What a history says of single layers, as one row per epoch and layer.
 
@@ -331,7 +317,8 @@ def layer_history(history: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns epoch, layer, flips (fraction of the layer's binary weights that changed sign in
-        this epoch) and angle (median over filters, degrees).
+        this epoch), angle (median over filters, degrees) and ends (fraction of latent weights at
+        ±1 or beyond).
     """
     names = [c.removeprefix("flips_") for c in history.columns if c.startswith("flips_")]
     parts = [
@@ -341,11 +328,12 @@ def layer_history(history: pd.DataFrame) -> pd.DataFrame:
                 "layer": name,
                 "flips": history[f"flips_{name}"],
                 "angle": history[f"angle_{name}"],
+                "ends": history[f"ends_{name}"],
             }
         )
         for name in names
     ]
-    columns = ["epoch", "layer", "flips", "angle"]
+    columns = ["epoch", "layer", "flips", "angle", "ends"]
     table = pd.concat(parts) if parts else pd.DataFrame(columns=columns)
     # stable: the layers stay in their order
     return table.sort_values("epoch", kind="stable", ignore_index=True)
@@ -396,12 +384,16 @@ class _Loop:
         return {k: layer.weight.detach() > 0 for k, layer in weight_layers(self.network).items()}
 
     def layer_columns(self) -> dict[str, float]:
-        """Flips since the last call (or the start, or the snapshot) and median angles."""
+        """Flips since the last call (or the start, or the snapshot), and where the latents are."""
         last, self.signs = self.signs, self._signs()
         layers = weight_layers(self.network)
         flips = {f"flips_{k}": float((last[k] != self.signs[k]).double().mean()) for k in layers}
-        angles = {k: latent_angles(layer).cpu().numpy() for k, layer in layers.items()}
-        return flips | {f"angle_{k}": float(np.median(angle)) for k, angle in angles.items()}
+        angles = {k: layer.latent_angles().cpu().numpy() for k, layer in layers.items()}
+        ends = {
+            f"ends_{k}": float((layer.weight.detach().abs() >= 1).double().mean())
+            for k, layer in layers.items()
+        }
+        return flips | {f"angle_{k}": float(np.median(a)) for k, a in angles.items()} | ends
 
     def snapshot(self) -> Snapshot:
         tensors = {f"network/{k}": v.detach() for k, v in self.network.state_dict().items()}
@@ -559,7 +551,8 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-                clip_latents(network)
+                if recipe.clip:
+                    clip_latents(network)
                 # kept on the device: reading a number back each step would make it wait
                 losses[i] = loss.detach()
                 wrong += (scores.detach().argmax(1) != y).sum()
