@@ -179,28 +179,36 @@ ORIGINAL_MNIST = ORIGINAL_CIFAR10.with_(
     hidden_dropout=0.5,
 )
 
-# Short runs: the learning rate goes up and comes down within the epochs there are. The per-layer
-# scale stays: without it Adam moves a latent of size 1 by lr a step, too little for a short run.
+# Short runs: the learning rate comes down within the epochs there are. Schedule, augmentation, loss
+# and smoothing are those that the ablations (runs/ablations) prefer; the learning rate lies between
+# what is best for narrow networks, 1e-2, and that of the original, since the per-layer scale grows
+# with the width. The scale stays: without it Adam moves a latent of size 1 by lr a step, too little
+# for a short run. Crops cost more than they gain before an image has been seen many times.
 FAST_CIFAR10 = ORIGINAL_CIFAR10.with_(
     name="fast",
     epochs=8,
     batch_size=100,
     validation_images=0,
     loss="cross-entropy",
-    schedule="one-cycle",
-    lr=1e-3,
+    schedule="linear",
+    lr=5e-3,
     lr_end=1e-6,
     augment=True,
+    crop_padding=0,
 )
 
+# Digits are not flipped, and a shift of two pixels does what dropout does for less.
 FAST_MNIST = ORIGINAL_MNIST.with_(
     name="fast",
-    epochs=5,
+    epochs=20,
     validation_images=0,
     loss="cross-entropy",
-    schedule="one-cycle",
-    lr=1e-3,
+    schedule="linear",
+    lr=3e-3,
     lr_end=1e-6,
+    augment=True,
+    crop_padding=2,
+    flip=False,
     input_dropout=0.0,
     hidden_dropout=0.0,
 )
