@@ -365,10 +365,10 @@ def test_changed_recipe_leaves_the_named_one_alone():
 
 
 def test_recipe_written_before_there_were_ablations_is_read_as_it_was():
-    fields = FAST_MNIST.as_dict()
+    fields = ORIGINAL_MNIST.as_dict()
     for name in ("crop_padding", "flip", "label_smoothing", "init_scale", "layer_scale_power"):
         del fields[name]
-    assert Recipe(**fields) == FAST_MNIST
+    assert Recipe(**fields) == ORIGINAL_MNIST
 
 
 # --- what ablations vary --------------------------------------------------------------------------
