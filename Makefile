@@ -47,7 +47,7 @@ lock:  ## pin anew what pyproject.toml asks for (needs uv)
 	@command -v uv >/dev/null 2>&1 || { \
 	  echo "make lock needs uv, a program that resolves versions for all platforms at once: install uv and run it again." >&2; \
 	  exit 1; }
-	uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra test --extra lab pyproject.toml -o requirements.lock
 
 setup:  ## make .venv with the packages in requirements.lock, if it is not there yet
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \

@@ -32,7 +32,7 @@ LOCK_LINES = [
 ]
 DECLARED = sorted(
     PROJECT["dependencies"]
-    + [d for extra in PROJECT["optional-dependencies"].values() for d in extra]
+    + [d for extra in ("test", "lab") for d in PROJECT["optional-dependencies"][extra]]
 )
 PLATFORMS = {
     "linux": {"sys_platform": "linux", "os_name": "posix", "platform_machine": "x86_64"},
