@@ -1,7 +1,10 @@
 """What code can reach by import, in a small package made here."""
 
+import gc
 import importlib
 import os
+import threading
+import time
 
 import pytest
 
@@ -157,3 +160,34 @@ def test_training_reaches_quantizers_but_not_plots():
     found = set(sources.reachable("from bnn_geometry import training", ["bnn_geometry"]))
     assert {"bnn_geometry.quantize", "bnn_geometry.recipes", "bnn_geometry.layers"} <= found
     assert not {"bnn_geometry.plots", "bnn_geometry.data", "bnn_geometry.cli"} & found
+
+
+def test_several_threads_can_read_sources_at_once():
+    """CPython 3.11 fails where another thread runs while a syntax tree is built."""
+    failures = []
+
+    def read(depth):
+        if depth:  # from another depth than the other threads, or their mistakes cancel
+            return read(depth - 1)
+        try:
+            for _ in range(5):
+                sources.reachable("from bnn_geometry import training", ["bnn_geometry"])
+        except SystemError as error:
+            failures.append(str(error))
+
+    def let_others_run(*args):
+        time.sleep(0)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(let_others_run)
+    gc.set_threshold(50)
+    try:
+        threads = [threading.Thread(target=read, args=(9 * i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.callbacks.remove(let_others_run)
+        gc.set_threshold(*threshold)
+    assert failures == []

@@ -10,8 +10,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+# CPython 3.11 counts the depth of the tree that it builds in one place for all threads, and gives
+# up on both trees when two are built at once.
+_ONE_PARSER = threading.Lock()
 
 
 def file_hash(path: Path) -> str:
@@ -63,6 +68,11 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _executed(node)
 
 
+def _parse(code: str, filename: str = "<unknown>") -> ast.Module:
+    with _ONE_PARSER:
+        return ast.parse(code, filename)
+
+
 def _imports(tree: ast.AST, module: str | None, is_package: bool) -> Iterator[str]:
     # Every name that an import statement could load as a module: for `from a import b` both a
     # and a.b, since b may be a submodule.
@@ -103,7 +113,7 @@ def reachable(code: str, packages: Iterable[str]) -> dict[str, Path]:
     """
     packages = set(packages)
     found: dict[str, Path] = {}
-    queue = list(_imports(ast.parse(code), None, False))
+    queue = list(_imports(_parse(code), None, False))
     seen: set[str] = set()
     while queue:
         name = queue.pop()
@@ -116,7 +126,7 @@ def reachable(code: str, packages: Iterable[str]) -> dict[str, Path]:
         if path is None:
             continue
         found[name] = path
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        tree = _parse(path.read_text(encoding="utf-8"), str(path))
         queue.extend(_imports(tree, name, path.name == "__init__.py"))
     return dict(sorted(found.items()))
 
