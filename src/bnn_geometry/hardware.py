@@ -47,9 +47,10 @@ def product_seconds(dtype: torch.dtype, n: int = 1024, turns: int = 5) -> float:
 def quick_bfloat16(device: torch.device) -> bool:
     """Whether products of bfloat16 numbers are quicker than those of float32 numbers.
 
-    A processor can have instructions for them and still be slower: Intel's without AMX reach 0.6
-    times the rate of float32 here, those of others twice. The rates are far apart, so the answer of
-    a machine is the same every time.
+    On a CPU both are timed, once in a process: a processor can have instructions for bfloat16 and
+    still be slower with them, as one of Intel's without AMX was, at 0.6 times the rate of float32.
+    Where the rates are that far apart the answer is the same every time; a run's folder says which
+    it was, and a run is not resumed with the other.
     """
     if not native_bfloat16(device):
         return False
