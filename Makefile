@@ -26,7 +26,7 @@ lab: setup  ## open the chapters in JupyterLab
 	@$(IN_VENV) $(BIN)/bnn-geometry lab
 
 bench: setup  ## run the benchmarks one after the other
-	@for file in benchmarks/*.py; do \
+	@for file in benchmarks/[!_]*.py; do \
 	  test -f "$$file" || continue; \
 	  echo "== $$file"; \
 	  $(IN_VENV) $(BIN)/python "$$file" || exit 1; \

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+from _machine import processor, versions
 
 from bnn_geometry import angles, laws
 
@@ -89,15 +87,6 @@ def drawing(n: int, samples: int, law: laws.EntryLaw) -> None:
         list(pool.map(fill, range(workers)))
 
 
-def processor() -> str:
-    """Model name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def main(quick: bool) -> None:
     """Measure, print a line for each measurement, then the JSON."""
     result: dict[str, object] = {"benchmark": "angles", "turns": TURNS}
@@ -144,9 +133,7 @@ def main(quick: bool) -> None:
         "cores": angles.available_cores(),
         "load": os.getloadavg()[0],
     }
-    result["versions"] = {"python": platform.python_version()} | {
-        library: version(library) for library in ("numpy", "scipy")
-    }
+    result["versions"] = versions("numpy", "scipy")
     print(json.dumps(result, ensure_ascii=False))
 
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from _machine import processor, versions
 
 from bnn_geometry import data, presets
 
@@ -43,15 +43,6 @@ def seconds(command: list[object], **environment: str) -> float:
     return time.perf_counter() - began
 
 
-def processor() -> str:
-    """Model name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def main(names: list[str]) -> None:
     """Measure, print a line for each measurement, then the JSON."""
     result: dict[str, object] = {"benchmark": "build_time"}
@@ -71,9 +62,7 @@ def main(names: list[str]) -> None:
             print(f"{name}, unchanged: {result[f'{name}_unchanged_s']:.1f} s", flush=True)
             result[f"{name}_over_unchanged"] = result[f"{name}_s"] / result[f"{name}_unchanged_s"]
     result["machine"] = {"processor": processor(), "cores": os.cpu_count()}
-    result["versions"] = {"python": platform.python_version()} | {
-        library: version(library) for library in ("torch", "jupyter-book", "papermill")
-    }
+    result["versions"] = versions("torch", "jupyter-book", "papermill")
     print(json.dumps(result, ensure_ascii=False))
 
 

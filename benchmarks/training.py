@@ -24,14 +24,13 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 
 import torch
+from _machine import peak_mib, processor, versions
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -260,25 +259,6 @@ def product(options: argparse.Namespace) -> dict[str, object]:
 VARIANTS = {"ours": ours, "plain": plain, "brevitas": brevitas, "product": product}
 
 
-def peak_mib() -> float:
-    """Largest resident size of this process so far."""
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def processor(device: str) -> str:
-    """Model name of what computes, as far as the system tells."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":")[1].strip() for line in file if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def measure(variant: str, options: argparse.Namespace) -> dict[str, object]:
     """Run a variant in a process of its own."""
     from bnn_geometry.execute import ENVIRONMENT
@@ -332,9 +312,11 @@ def main() -> None:
         **{name: found[name] for name in names},
         **ratios,
         "fraction_of_product": share,
-        "machine": {"processor": processor(options.device), "threads": torch.get_num_threads()},
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "torchvision", *names[2:-1])},
+        "machine": {
+            "processor": torch.cuda.get_device_name() if options.device == "cuda" else processor(),
+            "threads": torch.get_num_threads(),
+        },
+        "versions": versions("torch", "torchvision", *names[2:-1]),
     }
     print(json.dumps(result))
 
