@@ -676,6 +676,24 @@ def test_recipe_says_where_the_network_pools():
     assert names["after-activation"][4:7] == ["norm2", "act2", "pool2"]
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_every_step_runs_the_compiled_network_where_there_is_one(monkeypatch, compiled):
+    steps = []
+
+    def compile_(network):
+        def passes(x):
+            steps.append(len(x))
+            return network(x)
+
+        return passes
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(training, "resolve_compile", lambda *arguments: compiled)
+    result = run("mlp")  # two epochs of two batches of 20
+    assert steps == [20] * 4 * compiled
+    assert result.compiled == compiled
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="takes a C++ compiler and Python's headers")
 def test_compiled_passes_train_the_same_network():
