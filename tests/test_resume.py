@@ -301,6 +301,11 @@ def other_processor(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
 
 
+def other_compiler(monkeypatch):
+    here = can_compile()
+    monkeypatch.setattr(runs, "can_compile", lambda: not here)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -312,6 +317,7 @@ def other_processor(monkeypatch):
         (other_torch, {}, r"with versions torch .*, here 0\.1:"),
         (other_code, {}, r"with other code bnn_geometry\.training:"),
         (other_processor, {}, "with instructions .*, here ABACUS:"),
+        (other_compiler, {}, "with compiler (True, here False|False, here True):"),
     ],
 )
 def test_another_run_is_not_resumed(interrupted, monkeypatch, change, options, message):
