@@ -66,6 +66,14 @@ def test_every_variant_changes_the_reference_and_can_be_trained():
     assert {*ablations.MISTAKES, *ablations.CONTINUOUS} < set(ablations.VARIANTS)
 
 
+def test_published_table_is_of_these_variants_and_this_reference():
+    found = ablations.read(runs.published_root() / "ablations")
+    assert found.reference == ablations.REFERENCE
+    assert set(found.table["variant"]) == set(ablations.VARIANTS)
+    assert not found.table.isna().any(axis=None)
+    assert not found.table.duplicated(["variant", "seed"]).any()
+
+
 @pytest.fixture
 def tool(monkeypatch):
     spec = importlib.util.spec_from_file_location("ablations_tool", ROOT / "tools/ablations.py")

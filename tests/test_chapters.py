@@ -82,6 +82,7 @@ NO_RESULT = {
         "the 4096 units of the original code": "the size of the original network",
         r"\sqrt{1.5/(n_\text{in}": "a constant in the original code",
         "near 30°": "the exact limit for uniform entries",
+        "sign(0) = 0": "a definition",
         "lines at 30 and 37 degrees": "the exact limits",
         "within 1.5 box lengths": "how whiskers are drawn",
     },
