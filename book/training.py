@@ -8,7 +8,6 @@
 #       - cifar10-convnet-fast-w0.5-s1
 #       - cifar10-convnet-fast-hardtanh-w0.5-s1
 #       - mnist-mlp-fast-w0.5-s1
-#       - mnist-mlp-fast-w1-s1
 #   jupytext:
 #     notebook_metadata_filter: bnn_geometry
 #     text_representation:
@@ -335,7 +334,6 @@ results
 # bnn-geometry train cifar10-convnet --recipe fast --activation hardtanh --width 0.5 \\
 #     --epochs 6 --seed 1 --measure 500 --out RUN
 # bnn-geometry train mnist-mlp --recipe fast --width 0.5 --seed 1 --measure 500 --out RUN
-# bnn-geometry train mnist-mlp --recipe fast --seed 1 --measure 500 --out RUN
 # bnn-geometry publish RUN
 #
 # bnn-geometry train cifar10-convnet --recipe original --seed 1 --measure 500 --out RUN
@@ -345,7 +343,6 @@ results
 wide = runs.published("cifar10-convnet-fast-w0.5-s1")
 continuous = runs.published("cifar10-convnet-fast-hardtanh-w0.5-s1")
 perceptron = runs.published("mnist-mlp-fast-w0.5-s1")
-perceptron_wide = runs.published("mnist-mlp-fast-w1-s1")
 figure, axes = plots.new_figure(1, 2, height=3.4)
 figures.plot_errors(
     [("binary", wide.history), ("continuous, hard tanh", continuous.history)],
@@ -353,12 +350,9 @@ figures.plot_errors(
     title=f"{wide.data['title']}, width {width(wide.recipe.width)}",
 )
 figures.plot_errors(
-    [
-        (f"binary, width {width(run.recipe.width)}", run.history)
-        for run in (perceptron, perceptron_wide)
-    ],
+    [("binary", perceptron.history)],
     axes[0, 1],
-    title=perceptron.data["title"],
+    title=f"{perceptron.data['title']}, width {width(perceptron.recipe.width)}",
 )
 show(
     figure,
@@ -372,8 +366,9 @@ show(
         "not made by this build."
     ),
     alt=(
-        "Two plots of error against epoch, for the convolutional networks and for the "
-        "perceptrons, each with two pairs of curves. The table below has where they end."
+        "Two plots of error against epoch, for two convolutional networks and for a perceptron, "
+        "each with a curve for test and one for training images. The table below has where they "
+        "end."
     ),
 )
 
@@ -392,7 +387,6 @@ published = pd.DataFrame(
             ("convolutional, binary", wide),
             ("convolutional, hard tanh", continuous),
             ("perceptron, binary", perceptron),
-            ("perceptron, binary ", perceptron_wide),
         )
     ]
 ).set_index("network")
@@ -402,10 +396,12 @@ glue("published-epochs", len(wide.history))
 glue("published-gap", gap)
 glue("published-error", 100 * wide.kept["test_error"])
 glue("published-mnist", 100 * perceptron.kept["test_error"])
-glue("published-mnist-wide", 100 * perceptron_wide.kept["test_error"])
 published
 
 # %% [markdown]
+# The binary convolutional network ends at a test error of {glue:text}`published-error:.1f` %, the
+# perceptron at {glue:text}`published-mnist:.2f` %.
+#
 # ### Binary against continuous
 #
 # At width {glue:text}`published-width` and with the same budget the binary network makes
