@@ -252,3 +252,21 @@ def test_published_numbers_are_plain_json(published):
     info = json.loads((published.path / "run.json").read_text())
     assert info["published"] == published.info["published"]
     assert info["published"]["latents"] == "int8"
+
+
+RUNS = sorted(path.parent.name for path in runs.published_root().glob("*/run.json"))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_published_run_is_whole_and_named_after_its_recipe(name):
+    found = runs.published(name)
+    assert name == runs.name(found.recipe, found.seed)
+    assert not found.data["title"].startswith("stand-in")
+    assert len(found.history) == found.recipe.epochs
+    assert set(found.measurements["epoch"]) == set(found.history["epoch"])
+
+
+def test_published_runs_take_less_than_45_megabytes():
+    assert RUNS
+    files = [path for path in runs.published_root().rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 45e6
