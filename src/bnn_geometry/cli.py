@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -155,6 +156,8 @@ def _train(args: argparse.Namespace) -> None:
     if args.measure < 0:
         raise UserError(f"--measure must not be negative, as {args.measure} is.")
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    # With a CUDA toolkit and no GPU the compiler warns that it found one, in the middle of the bar.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
     dataset = data.load(recipe.dataset, root=args.data)
