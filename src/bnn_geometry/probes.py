@@ -8,8 +8,7 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,18 +16,93 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
-from bnn_geometry.quantize import binarize
+from bnn_geometry.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.observe import LayerInput, observe
 from bnn_geometry.training import scale_images
 
-BINS = 50
-"""Bins of a histogram along each axis, as in the authors' figures."""
+BINS = 256
+"""Bins of a histogram along each axis; a plot shows the part that is not empty, more coarsely."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Comparison:
+    """Two dot products of every layer that are to be compared.
+
+    Attributes
+    ----------
+    name : str
+    first, second : str
+        What they are, in TeX: labels of the axes.
+    pair : callable
+        ``pair(layer_input)`` returns both, each of shape (filters, values), or None for a layer
+        where there is nothing to compare.
+    """
+
+    name: str
+    first: str
+    second: str
+    pair: Callable[[LayerInput], tuple[Tensor, Tensor] | None]
+
+
+def _weights(at: LayerInput) -> tuple[Tensor, Tensor]:
+    return at.dot(at.layer.binary_weight), at.dot(at.layer.weight)
+
+
+def _activations(at: LayerInput) -> tuple[Tensor, Tensor] | None:
+    if at.continuous is None:
+        return None
+    weight = at.layer.binary_weight
+    return at.dot(weight), at.dot(weight, at.continuous)
+
+
+WEIGHTS = Comparison("weights", r"x\cdot w^b", r"x\cdot w^c", _weights)
+"""x·w^b against x·w^c, with the inputs of the network as it was trained: Figure 3 of the paper."""
+
+ACTIVATIONS = Comparison("activations", r"w^b\cdot x^b", r"w^b\cdot x^c", _activations)
+"""w^b·x^b against w^b·x^c, x^c the activation after batch norm and before it is binarized."""
+
+
+class _Histogram:
+    """Counts of pairs in square cells over [−limit, limit)², on any scale.
+
+    The limits are powers of two, doubled by merging cells two by two when a value lies outside: the
+    result depends on the values alone, not on their order nor on how they were cut into batches.
+    """
+
+    def __init__(self) -> None:
+        self.counts = torch.zeros(BINS, BINS, dtype=torch.int64)
+        self.limits: list[float] = [0.0, 0.0]
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        cells = []
+        for axis, z in enumerate((a, b)):
+            largest = float(z.abs().max())
+            limit = self.limits[axis]
+            if limit == 0 and largest > 0:
+                # every value before this was 0, in the cell to the right of the middle
+                limit = float(2.0 ** np.floor(np.log2(largest)))
+            while limit and largest >= limit:
+                if self.limits[axis]:
+                    self._merge(axis)
+                limit *= 2
+                self.limits[axis] = limit
+            self.limits[axis] = limit
+            if limit == 0:
+                cells.append(torch.full(z.shape, BINS // 2, dtype=torch.int64))
+            else:
+                cells.append((z * (BINS / (2 * limit))).floor().long() + BINS // 2)
+        flat = (cells[0] * BINS + cells[1]).flatten()
+        self.counts += torch.bincount(flat, minlength=BINS * BINS).reshape(BINS, BINS)
+
+    def _merge(self, axis: int) -> None:
+        counts = self.counts if axis == 0 else self.counts.T
+        merged = torch.zeros_like(counts)
+        merged[BINS // 4 : -BINS // 4] = counts[0::2] + counts[1::2]
+        self.counts = (merged if axis == 0 else merged.T).contiguous()
+
+
 class _Moments:
     """Streaming joint statistics of two dot products a and b, per filter, in float64.
 
@@ -36,36 +110,28 @@ class _Moments:
     large numbers would cancel.
     """
 
-    count: int = 0
-    shift: Tensor | None = None  # (2, filters)
-    sums: Tensor | None = None  # (5, filters): Σa, Σb, Σa², Σb², Σab about the shift
-    disagree: int = 0
-    limits: tuple[float, float] | None = None
-    histogram: Tensor | None = None
-    outside: int = 0
-    inputs: int = 0
-    energy: float = 0.0  # Σx² over the layer's inputs
+    def __init__(self) -> None:
+        self.count = 0
+        self.shift: Tensor | None = None  # (2, filters)
+        self.sums: Tensor | None = None  # (5, filters): Σa, Σb, Σa², Σb², Σab about the shift
+        self.disagree = 0
+        self.histogram = _Histogram()
+        self.inputs = 0
+        self.energy = 0.0  # Σx² over the layer's inputs
 
     def add(self, x: Tensor, a: Tensor, b: Tensor) -> None:
         """a, b: (filters, values), float32; x: the input they were made from, any shape."""
         self.inputs += x.numel()
-        self.energy += float(x.double().square().sum())
+        self.energy += float(x.square().sum(dtype=torch.float64))
         a, b = a.double(), b.double()
+        if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
+            raise FloatingPointError
         if self.shift is None:
             self.shift = torch.stack([a.mean(1), b.mean(1)])
             self.sums = torch.zeros(5, len(a), dtype=torch.float64)
-            # Fixed by the first batch, with room: later batches may reach a little further.
-            self.limits = tuple(1.25 * float(z.abs().max()) or 1.0 for z in (a, b))
-            self.histogram = torch.zeros(BINS * BINS, dtype=torch.int64)
         self.count += a.shape[1]
         self.disagree += int(((a > 0) != (b > 0)).sum())
-        cells = []
-        for z, limit in zip((a, b), self.limits, strict=True):
-            cells.append(((z + limit) * (BINS / (2 * limit))).floor().long())
-        inside = ((cells[0] >= 0) & (cells[0] < BINS)) & ((cells[1] >= 0) & (cells[1] < BINS))
-        self.outside += int((~inside).sum())
-        flat = (cells[0] * BINS + cells[1])[inside]
-        self.histogram += torch.bincount(flat, minlength=BINS * BINS)
+        self.histogram.add(a, b)
         a = a - self.shift[0][:, None]
         b = b - self.shift[1][:, None]
         self.sums += torch.stack(
@@ -87,31 +153,33 @@ class LayerStatistics:
         Number of pairs of dot products.
     r : float
         Pearson correlation, all filters pooled. NaN if one of the two does not vary.
+    centred_r : float
+        The same after each filter's two means are subtracted: what differs between the filters'
+        means does not count.
     slope, intercept : float
-        Least squares, second dot product on the first.
+        Least squares, second dot product on the first, all filters pooled.
     disagreement : float
         Fraction of pairs with different signs.
     filter_r : ndarray, shape (filters,)
-        Pearson correlation within each filter: pooling mixes in what varies between filters.
-    histogram : ndarray of int64, shape (50, 50)
-        Counts; the first axis is the first dot product.
+        Pearson correlation within each filter. NaN for one whose dot products do not vary.
+    histogram : ndarray of int64, shape (256, 256)
+        Counts of all pairs; the first axis is the first dot product.
     limits : tuple of two floats
-        The histogram covers [−limit, limit] along each axis.
-    outside : int
-        Pairs that fell outside it.
+        The histogram covers [−limit, limit) along each axis; powers of two, the least that hold
+        all values, or 0 where all values are 0.
     """
 
     layer: str
     fan_in: int
     values: int
     r: float
+    centred_r: float
     slope: float
     intercept: float
     disagreement: float
     filter_r: NDArray[np.float64] = field(repr=False)
     histogram: NDArray[np.int64] = field(repr=False)
     limits: tuple[float, float]
-    outside: int
 
 
 def _ratio(covariance: NDArray, variances: NDArray) -> NDArray:
@@ -126,10 +194,6 @@ _ROUNDING = 4 * np.finfo(np.float32).eps
 
 
 def _finish(name: str, layer: BinaryLinear | BinaryConv2d, moments: _Moments) -> LayerStatistics:
-    if moments.count == 0:
-        raise UserError(f"Layer {name} took no part when the network ran: it cannot be probed.")
-    if not torch.isfinite(moments.sums).all():
-        raise UserError(f"Layer {name} has dot products that are not finite: see the network.")
     shift = moments.shift.numpy()
     sa, sb, saa, sbb, sab = moments.sums.numpy()
     n = moments.count
@@ -159,60 +223,73 @@ def _finish(name: str, layer: BinaryLinear | BinaryConv2d, moments: _Moments) ->
         fan_in=layer.fan_in,
         values=n * len(sa),
         r=float(_ratio(np.asarray(pooled), np.asarray(pooled_a * pooled_b))),
+        centred_r=float(_ratio(np.asarray(cov.mean()), np.asarray(var_a.mean() * var_b.mean()))),
         slope=float(slope),
         intercept=float(mean_b.mean() - slope * mean_a.mean()),
         disagreement=moments.disagree / (n * len(sa)),
         filter_r=_ratio(cov, var_a * var_b),
-        histogram=moments.histogram.reshape(BINS, BINS).numpy(),
-        limits=moments.limits,
-        outside=moments.outside,
+        histogram=moments.histogram.counts.numpy(),
+        limits=tuple(moments.histogram.limits),
     )
 
 
-def _by_filter(layer: BinaryLinear | BinaryConv2d, z: Tensor) -> Tensor:
-    # (batch, filters, h, w), or (..., filters) of a dense layer → (filters, values)
-    return z.movedim(1 if isinstance(layer, BinaryConv2d) else -1, 0).flatten(1).cpu()
+def probe(
+    network: nn.Module,
+    images: Tensor,
+    comparisons: Sequence[Comparison] = (WEIGHTS,),
+    *,
+    batch_size: int = 50,
+    progress: bool = False,
+) -> dict[str, list[LayerStatistics]]:
+    r"""Statistics of pairs of dot products in every weight layer, in one run of the network.
 
+    The network runs as it was trained, in evaluation mode and in float32. What enters a layer are
+    real pixels in the first, ±1 in the others (and 0 where a convolution pads). No layer's dot
+    products are ever held for more than a batch.
 
-@contextmanager
-def _watching(
-    layers: dict[str, BinaryLinear | BinaryConv2d],
-    see: Callable[[str, BinaryLinear | BinaryConv2d, Tensor], None],
-) -> Iterator[None]:
-    handles = [
-        layer.register_forward_pre_hook(lambda module, args, name=name: see(name, module, args[0]))
-        for name, layer in layers.items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    Parameters
+    ----------
+    network : Module
+        Any network made of :class:`BinaryLinear` and :class:`BinaryConv2d`; its mode is restored.
+    images : Tensor of uint8, shape (images, channels, h, w)
+    comparisons : sequence of Comparison
+    batch_size : int
+        Images at a time; the result depends on it, and on the order of the images, by rounding
+        alone.
+    progress : bool
+        Show a bar on standard error, where that is a terminal.
 
+    Returns
+    -------
+    dict of str to list of LayerStatistics
+        By the comparison's name; in the order of the layers, without those where there is nothing
+        to compare.
 
-_See = Callable[[str, BinaryLinear | BinaryConv2d, Tensor], None]
-
-
-@torch.no_grad()
-def _look(network: nn.Module, images: Tensor, batch_size: int, see: _See) -> None:
-    """Run the network in evaluation mode and float32; ``see`` gets each weight layer's input."""
+    Raises
+    ------
+    UserError
+        As :func:`bnn_geometry.observe.observe`, and if a dot product is not finite.
+    """
     layers = weight_layers(network)
-    if not layers:
-        raise UserError("The network has no binary layer to probe.")
-    if len(images) == 0:
-        raise UserError("There are no images to probe the network with.")
-    for name, layer in layers.items():
-        if not torch.isfinite(layer.weight).all():
-            raise UserError(f"Layer {name} has weights that are not finite: it cannot be probed.")
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
-    try:
-        with _watching(layers, see), torch.autocast(device.type, enabled=False):
-            for start in range(0, len(images), batch_size):
-                network(scale_images(images[start : start + batch_size].to(device)))
-    finally:
-        network.train(was_training)
+    found: dict[str, dict[str, _Moments]] = {c.name: {} for c in comparisons}
+
+    def see(at: LayerInput) -> None:
+        for comparison in comparisons:
+            pair = comparison.pair(at)
+            if pair is None:
+                continue
+            try:
+                found[comparison.name].setdefault(at.name, _Moments()).add(at.x, *pair)
+            except FloatingPointError:
+                raise UserError(
+                    f"Layer {at.name} has dot products that are not finite: see the network."
+                ) from None
+
+    observe(network, images, see, batch_size=batch_size, progress=progress)
+    return {
+        comparison: [_finish(name, layers[name], at[name]) for name in layers if name in at]
+        for comparison, at in found.items()
+    }
 
 
 def probe_weights(
@@ -220,39 +297,9 @@ def probe_weights(
 ) -> list[LayerStatistics]:
     r"""Statistics of x·w^b (first) against x·w^c (second) in every weight layer.
 
-    x is what enters the layer when the network runs as it was trained, in evaluation mode and in
-    float32: real pixels in the first layer, ±1 in the others (and 0 where a convolution pads).
-
-    Parameters
-    ----------
-    network : Module
-        Any network made of :class:`BinaryLinear` and :class:`BinaryConv2d`; its mode is restored.
-    images : Tensor of uint8, shape (images, channels, h, w)
-    batch_size : int
-        Images at a time; the result depends on it by rounding alone (and the histogram's limits).
-
-    Returns
-    -------
-    list of LayerStatistics
-        In the order of the layers.
-
-    Raises
-    ------
-    UserError
-        If there are no images, no weight layers, a weight or a dot product that is not finite, or
-        a layer that the network does not use.
+    As :func:`probe` with :data:`WEIGHTS` alone.
     """
-    layers = weight_layers(network)
-    moments = {name: _Moments() for name in layers}
-
-    def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
-        x = x.float()
-        binary = layer.apply_weight(x, layer.binary_weight.float())
-        latent = layer.apply_weight(x, layer.weight.float())
-        moments[name].add(x, _by_filter(layer, binary), _by_filter(layer, latent))
-
-    _look(network, images, batch_size, see)
-    return [_finish(name, layer, moments[name]) for name, layer in layers.items()]
+    return probe(network, images, (WEIGHTS,), batch_size=batch_size)[WEIGHTS.name]
 
 
 def probe_activations(
@@ -260,127 +307,9 @@ def probe_activations(
 ) -> list[LayerStatistics]:
     r"""Statistics of w^b·x^b (first) against w^b·x^c (second) in every layer with binary inputs.
 
-    x^b is what enters the layer, x^c what the :class:`BinaryActivation` before it was given: the
-    activation after batch norm and before it is binarized.
-
-    Parameters
-    ----------
-    network : Module
-        Whose layers run one after the other, as those of :mod:`bnn_geometry.models` do.
-    images : Tensor of uint8, shape (images, channels, h, w)
-    batch_size : int
-        As for :func:`probe_weights`.
-
-    Returns
-    -------
-    list of LayerStatistics
-        In the order of the layers, without those whose input is not binarized.
-
-    Raises
-    ------
-    UserError
-        As :func:`probe_weights`, or if what enters a layer is not the binarization of what left
-        the batch norm before it.
+    As :func:`probe` with :data:`ACTIVATIONS` alone.
     """
-    layers = weight_layers(network)
-    moments: dict[str, _Moments] = {}
-    last: list[Tensor] = []  # x^c of the next weight layer
-
-    def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
-        if not last:
-            return
-        continuous = last.pop().reshape(x.shape).float()
-        if not torch.equal(binarize(continuous), x.float()):
-            raise UserError(f"What enters layer {name} is not the activation before it, binarized.")
-        weight = layer.binary_weight.float()
-        binary = layer.apply_weight(x.float(), weight)
-        moments.setdefault(name, _Moments()).add(
-            x, _by_filter(layer, binary), _by_filter(layer, layer.apply_weight(continuous, weight))
-        )
-
-    handles = [
-        module.register_forward_pre_hook(lambda _, args: last.append(args[0]))
-        for module in network.modules()
-        if isinstance(module, BinaryActivation)
-    ]
-    try:
-        _look(network, images, batch_size, see)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [_finish(name, layers[name], moments[name]) for name in layers if name in moments]
-
-
-def principal_directions(
-    network: nn.Module,
-    images: Tensor,
-    *,
-    count: int = 5,
-    samples: int = 2000,
-    seed: int = 0,
-    batch_size: int = 50,
-) -> pd.DataFrame:
-    r"""The directions v along which a layer's inputs x vary most, and what binarizing costs them.
-
-    The inputs are the vectors with which weight vectors are multiplied: patches of a convolution,
-    whole activations of a dense layer. Directions and correlations come from the same sample.
-
-    Parameters
-    ----------
-    network, images, batch_size
-        As for :func:`probe_weights`.
-    count : int
-        Directions per layer, in falling order of variance.
-    samples : int
-        Input vectors per layer, drawn at random.
-    seed : int
-        Of that draw.
-
-    Returns
-    -------
-    DataFrame
-        Columns layer, n (fan-in), direction (from 1), variance (part of the total), angle (between
-        v and bin(v), degrees) and r (Pearson, of x·v and x·bin(v)).
-
-    Raises
-    ------
-    UserError
-        As :func:`probe_weights`.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    batches = -(-len(images) // batch_size)
-    kept: dict[str, list[Tensor]] = {}
-
-    def see(name: str, layer: BinaryLinear | BinaryConv2d, x: Tensor) -> None:
-        if isinstance(layer, BinaryConv2d):
-            size = layer.weight.shape[-1]
-            x = F.unfold(x, size, padding=layer.padding).movedim(1, 2)  # (batch, positions, n)
-        rows = x.reshape(-1, layer.fan_in)
-        chosen = torch.randperm(len(rows), generator=generator)[: -(-samples // batches)]
-        kept.setdefault(name, []).append(rows[chosen.to(x.device)].cpu().double())
-
-    _look(network, images, batch_size, see)
-    table = []
-    for name, parts in kept.items():
-        x = torch.cat(parts)
-        x = x - x.mean(0)
-        _, size, directions = torch.linalg.svd(x, full_matrices=False)
-        for i, v in enumerate(directions[:count]):
-            b = binarize(v)
-            along, binary = x @ v, x @ b
-            table.append(
-                {
-                    "layer": name,
-                    "n": len(v),
-                    "direction": i + 1,
-                    "variance": float(size[i] ** 2 / size.square().sum()),
-                    "angle": float(
-                        torch.rad2deg(torch.arccos((v @ b / len(v) ** 0.5).clamp(max=1)))
-                    ),
-                    "r": float(along @ binary / (along.norm() * binary.norm())),
-                }
-            )
-    return pd.DataFrame(table)
+    return probe(network, images, (ACTIVATIONS,), batch_size=batch_size)[ACTIVATIONS.name]
 
 
 def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
@@ -394,6 +323,7 @@ def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
                 "layer": s.layer,
                 "n": s.fan_in,
                 "r": s.r,
+                "centred_r": s.centred_r,
                 "filter_r_25": quartiles[0],
                 "filter_r": quartiles[1],
                 "filter_r_75": quartiles[2],
