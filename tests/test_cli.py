@@ -120,9 +120,7 @@ def test_a_run_is_probed_only_with_images_that_fit(tiny, capsys, tmp_path):
     out = str(tmp_path / "run")
     assert cli.main(["train", "mnist-mlp", "--width", "0.01", "--epochs", "1", "--out", out]) == 0
     capsys.readouterr()
-    assert "takes images of shape (1, 28, 28)" in fails(
-        capsys, "probe", out, "--dataset", "cifar10"
-    )
+    assert "takes images of shape (1, 28, 28)" in fails(capsys, "probe", out, "--data", "cifar10")
 
 
 def test_run_chapter_reports_a_failing_cell_in_one_line(tmp_path):
@@ -178,11 +176,15 @@ def test_a_trained_run_can_be_probed(tiny, capsys, tmp_path):
     result = json.loads(capsys.readouterr().out)
     assert result["images"] == 10
     assert result["data"] == "stand-in: patches of ten photographs"
-    assert result["layers"][0]["layer"] == "conv1"
-    assert result["layers"][0]["n"] == 27
-    assert all(-1 <= row["r"] <= 1 for row in result["layers"])
+    assert result["weights"][0]["layer"] == "conv1"
+    assert result["weights"][0]["n"] == 27
+    assert [len(result[kind]) for kind in ("weights", "activations")] == [9, 8]
+    assert all(-1 <= row["r"] <= 1 for row in result["weights"])
     assert cli.main(["probe", out, "--images", "10"]) == 0
-    assert "conv1" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "weights: x·w^c against x·w^b" in shown
+    assert "activations: w^b·x^c against w^b·x^b" in shown
+    assert shown.count("conv2") == 2
 
 
 TRAIN = ["train", "mnist-mlp", "--width", "0.01", "--epochs", "2"]

@@ -337,3 +337,21 @@ def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset)
     changed = preset.continuous.with_(activation="binary", lr=preset.convnet.lr)
     assert changed == preset.convnet
     assert preset.continuous.activation != "binary"
+
+
+def test_layers_that_compute_with_their_latents():
+    network = models.ConvNet(generator(), width=1 / 32).eval()
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator())
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    changed = convert.compute_with_latents(network, ["conv2", "fc1"])
+    layers = weight_layers(changed)
+    assert [name for name, layer in layers.items() if not layer.binary] == ["conv2", "fc1"]
+    assert all(layer.binary for layer in weight_layers(network).values())
+    for name, value in changed.state_dict().items():
+        assert torch.equal(value, before[name])
+    x = torch.randint(0, 2, (3, layers["fc1"].fan_in), generator=generator()) * 2.0 - 1
+    torch.testing.assert_close(layers["fc1"](x), x @ layers["fc1"].weight.T)
+    assert layers["fc2"](x[:, :32]).frac().abs().max() == 0
+    assert not torch.equal(changed(images / 255.0), network(images / 255.0))
+    with pytest.raises(UserError, match="no layer 'conv9': it has conv1, conv2"):
+        convert.compute_with_latents(network, ["conv9"])

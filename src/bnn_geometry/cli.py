@@ -231,22 +231,33 @@ def _probe(args: argparse.Namespace) -> None:
 
     if args.images < 1:
         raise UserError(f"--images must be at least 1, not {args.images}.")
+    name, root = (args.data, None) if args.data in data.DATASETS else (None, args.data)
     run = runs.read(Path(args.run_folder))
-    dataset = data.load(args.dataset or run.recipe.dataset, root=args.data)
+    dataset = data.load(name or run.recipe.dataset, root=root)
     network = run.network()
     training.check_fit(network, dataset)
     images = dataset.test.sample(args.images, run.seed).images
-    table = probes.as_table(probes.probe_weights(network, images))
+    comparisons = (probes.WEIGHTS, probes.ACTIVATIONS)
+    found = probes.probe(network, images, comparisons, progress=True)
+    tables = {kind: probes.as_table(statistics) for kind, statistics in found.items()}
     if args.json:
-        result = {
+        result: dict[str, Any] = {
             "run": args.run_folder,
             "data": dataset.provenance.title,
             "images": len(images),
-            "layers": table.reset_index().to_dict("records"),
         }
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        print(f"{args.run_folder} on {len(images)} test images of {dataset.provenance.title}")
+        for kind, table in tables.items():
+            # JSON has no NaN: a filter whose dot products do not vary has no correlation
+            rows = table.astype(object).where(table.notna(), None).reset_index()
+            result[kind] = rows.to_dict("records")
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    print(f"{args.run_folder} on {len(images)} test images of {dataset.provenance.title}")
+    for (kind, table), comparison in zip(tables.items(), comparisons, strict=True):
+        first, second = (
+            text.replace("\\cdot ", "·") for text in (comparison.first, comparison.second)
+        )
+        print(f"{kind}: {second} against {first}")
         print(table.round(3).to_string())
 
 
@@ -358,10 +369,16 @@ def _parser() -> argparse.ArgumentParser:
         "--without-weights", action="store_true", help="history and measurements alone"
     )
 
-    sub = command("probe", _probe, "Measure dot products of a trained run, layer by layer.")
+    sub = command(
+        "probe",
+        _probe,
+        "Measure dot products of a trained run, layer by layer. --data also takes the name of a "
+        "data set, cifar10 or mnist; default: the one it was trained on.",
+    )
     sub.add_argument("run_folder", metavar="RUN")
-    sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
-    sub.add_argument("--images", type=int, default=500, help="test images (default 500)")
+    sub.add_argument(
+        "--images", type=int, default=500, help="test images (default 500; all where fewer)"
+    )
     sub.add_argument("--json", action="store_true")
 
     sub = command("claims", _claims, "Print the ledger of claims of the book that was built.")

@@ -9,6 +9,7 @@ is given as it was and returns a copy.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -100,6 +101,32 @@ def binarize_weights(network: Network, *, scaled: bool = False) -> Network:
             values *= alpha.reshape(-1, *[1] * (values.ndim - 1))
         layer.weight.copy_(values)
         layer.binary = False  # the weights are what it computes with
+    return network
+
+
+def compute_with_latents(network: Network, layers: Iterable[str]) -> Network:
+    """A copy of a binary network in which some layers compute with their latent weights.
+
+    w^c takes the place of w^b at test time; the latent weights themselves do not change. Batch
+    norms keep their statistics, which no longer fit: see :func:`refit_batch_norm`.
+
+    Parameters
+    ----------
+    network : Module
+    layers : iterable of str
+        Names of weight layers; those that are not binary stay as they are.
+
+    Raises
+    ------
+    UserError
+        If there is no weight layer of a name.
+    """
+    network = copy.deepcopy(network)
+    known = weight_layers(network)
+    for name in layers:
+        if name not in known:
+            raise UserError(f"The network has no layer {name!r}: it has {', '.join(known)}.")
+        known[name].binary = False
     return network
 
 

@@ -98,12 +98,10 @@ def plot_dot_products(statistics: LayerStatistics, ax: Axes, *, axis_labels: boo
 
     The two quadrants where the signs differ are grey; the line is the regression.
     """
-    x, y = (
-        np.linspace(-limit, limit, len(statistics.histogram) + 1) for limit in statistics.limits
-    )
-    ax.axvspan(-statistics.limits[0], 0, 0.5, 1, color="0.88", lw=0)
-    ax.axvspan(0, statistics.limits[0], 0, 0.5, color="0.88", lw=0)
-    counts = np.ma.masked_equal(statistics.histogram.T, 0)
+    counts, x, y = statistics.visible_cells()
+    ax.axvspan(x[0], 0, 0.5, 1, color="0.88", lw=0)
+    ax.axvspan(0, x[-1], 0, 0.5, color="0.88", lw=0)
+    counts = np.ma.masked_equal(counts.T, 0)
     ax.pcolormesh(x, y, counts, norm=LogNorm(), cmap="viridis", rasterized=True)
     if np.isfinite(statistics.slope):
         line = statistics.intercept + statistics.slope * x
