@@ -3,6 +3,9 @@
 #   bnn_geometry:
 #     after: [training]
 #     data: [cifar10, mnist]
+#     runs:
+#       - cifar10-convnet-fast-w0.5-s1
+#       - mnist-mlp-fast-w0.5-s1
 #   jupytext:
 #     notebook_metadata_filter: bnn_geometry
 #     text_representation:
@@ -44,8 +47,28 @@ images = 0  # test images to measure on; 0 takes the preset's number
 
 # %% tags=["nbval-ignore-output"]
 import numpy as np
+import pandas as pd
+import torch
 
-from bnn_geometry import claims, data, plots, presets, probes, runs
+from bnn_geometry import (
+    bases,
+    claims,
+    controls,
+    convert,
+    data,
+    directions,
+    inputs,
+    laws,
+    plots,
+    presets,
+    probes,
+    runs,
+    theory,
+    training,
+)
+from bnn_geometry import plots_probes as figures
+from bnn_geometry import plots_training as training_figures
+from bnn_geometry.layers import weight_layers
 from bnn_geometry.notebook import glue, show, width
 
 sizes = presets.preset(preset)
@@ -58,7 +81,10 @@ glue("images", images)
 glue("error", 100 * run.kept["test_error"])
 glue("data", cifar10.provenance.title)
 
-trained = probes.probe_weights(run.network(), test_images)
+network = run.network()
+comparisons = (probes.WEIGHTS, probes.ACTIVATIONS)
+probed = probes.probe(network, test_images, comparisons)
+trained = probed["weights"]
 untrained = probes.probe_weights(run.untrained(), test_images)
 assert len(trained) == len(untrained) == 9
 
@@ -158,8 +184,8 @@ for layer in inner:
 assert table["filter_r"].between(-1, 1).all()
 weaker = bool(first < table.loc[inner, "filter_r"].min())
 gain = table["filter_r"] - table_untrained["filter_r"]
-angles = probes.weight_angles(run.network()).groupby("layer")["angle"].median()
-cosines = np.cos(np.radians(angles))
+angles = probes.weight_angles(network)
+cosines = np.cos(np.radians(angles.groupby("layer")["angle"].median()))
 glue("cosine-low", cosines.min())
 glue("cosine-high", cosines.max())
 glue("r-first-least", np.nanmin(trained[0].filter_r))
@@ -194,6 +220,432 @@ gain.round(3).to_frame("trained − untrained, median r")
 # layers. Where $r$ is larger than that, the weights have turned towards the directions in which
 # their inputs vary. (Between the two networks the inputs $x$ of the inner layers differ as well
 # as the weights.)
+
+# %% [markdown]
+# ## Controls
+#
+# A correlation near one could come about in ways that say nothing about training. Each of the
+# controls in {numref}`fig-controls` takes away one thing, on a random sample of the vectors that
+# enter each layer of the trained network:
+#
+# - *permuted inputs*: each coordinate is permuted across images and positions by itself. Its
+#   distribution stays and the covariance goes; what is left is {eq}`eq-predicted-r` with the
+#   variances alone;
+# - *random weights*: the layer's latent weights dealt anew among its filters and coordinates, and
+#   binarized. The marginal distribution stays, the alignment with the inputs goes;
+# - *wrong pairing*: the latent weights of one filter with the binary ones of another.
+
+# %% tags=["nbval-ignore-output"]
+generator = torch.Generator().manual_seed(seed)
+layers = weight_layers(network)
+test_sample = inputs.sample_inputs(
+    network, test_images, samples=sizes.input_samples, generator=generator
+)
+by_control = {
+    name: controls.quartiles(
+        controls.control_correlations(layer.weight, test_sample[name].x, generator)
+    )
+    for name, layer in layers.items()
+}
+
+
+def of_control(control: str) -> pd.DataFrame:
+    """Quartiles of one control, by layer."""
+    rows = {name: found.loc[control] for name, found in by_control.items()}
+    return pd.DataFrame(rows).T.assign(n=[layer.fan_in for layer in layers.values()])
+
+
+shown = [
+    ("trained", of_control("measured")),
+    ("untrained", table_untrained),
+    *((name, of_control(name)) for name in ("permuted inputs", "random weights", "wrong pairing")),
+]
+figure, axes = plots.new_figure(height=4.2)
+figures.plot_r_of_controls(shown, axes[0, 0])
+axes[0, 0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=5)
+axes[0, 0].set_title(f"{cifar10.provenance.title}, {images} test images")
+show(
+    figure,
+    name="fig-controls",
+    caption=(
+        "Correlation of $x\\cdot w^b$ with $x\\cdot w^c$ within a filter, and what it is compared "
+        "with: median and quartiles of each layer. "
+        f"{sizes.input_samples:,} input vectors at most of each layer, from {images} test images "
+        "of "
+        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
+        f"{seed}."
+    ),
+    alt=(
+        "Medians with quartiles of five correlations for each of nine layers: trained, untrained, "
+        "permuted inputs, random weights, wrong pairing. The table below has the medians."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+medians = pd.DataFrame({label: found["filter_r"] for label, found in shown})
+assert (medians.drop(columns="wrong pairing") > 0).all(axis=None)
+alignment = medians["trained"] - medians["random weights"]
+geometry = medians["permuted inputs"]
+glue("geometry-low", geometry.min())
+glue("geometry-high", geometry.max())
+glue("dealt-low", medians["random weights"].min())
+glue("dealt-high", medians["random weights"].max())
+glue("alignment-low", alignment.min())
+glue("alignment-high", alignment.max())
+glue("wrong-high", medians["wrong pairing"].abs().max())
+glue("wrong-high-layer", medians["wrong pairing"].abs().idxmax())
+medians.astype(float).round(3)
+
+# %% [markdown]
+# With permuted inputs the medians lie between {glue:text}`geometry-low:.2f` and
+# {glue:text}`geometry-high:.2f`: that much is geometry, the angle between $w^b$ and $w^c$ and
+# nothing else. Real inputs with weights that were dealt anew give medians between
+# {glue:text}`dealt-low:.2f` and {glue:text}`dealt-high:.2f`; the trained weights are above them by
+# {glue:text}`alignment-low:+.2f` to {glue:text}`alignment-high:+.2f`, which is what alignment with
+# the inputs adds. The wrong pairing has a median of up to {glue:text}`wrong-high:.2f` in size
+# ({glue:text}`wrong-high-layer`): it need not vanish where the inputs are not white, since two
+# filters then share directions of large variance.
+#
+# ## Predicting r from the covariance
+#
+# Over inputs with covariance $\Sigma$ the correlation is $w^T\Sigma b/\sqrt{w^T\Sigma w\;b^T\Sigma
+# b}$ ({eq}`eq-predicted-r`). With $\Sigma$ of the same inputs that is an identity. It becomes a
+# prediction with $\Sigma$ of *training* images and $r$ measured on *test* images, filter by filter
+# ({numref}`fig-predicted`); and it becomes an explanation where a part of $\Sigma$ suffices
+# ({numref}`fig-models`): no covariance at all (the identity), the variances of the coordinates, a
+# product of a covariance between channels and one between the pixels of a patch, or the leading
+# principal components.
+
+# %% tags=["nbval-ignore-output"]
+train_split = cifar10.train.sample(sizes.converted_images, seed)
+train_sample = inputs.sample_inputs(
+    network, train_split.images, samples=sizes.input_samples, generator=generator
+)
+kept = (10, 100)
+predicted = {
+    name: controls.predicted_correlations(layer, train_sample[name].x, components=kept, seed=seed)
+    for name, layer in layers.items()
+}
+measured = {s.layer: s.filter_r for s in trained}
+figure, axes = plots.new_figure(3, 3, height=8.0)
+for ax, name in zip(axes.flat, layers, strict=True):
+    points = pd.DataFrame({"predicted": predicted[name]["covariance"], "measured": measured[name]})
+    figures.plot_predictions(points, ax, title=name)
+for ax in axes[-1]:
+    ax.set_xlabel("r, predicted")
+for ax in axes[:, 0]:
+    ax.set_ylabel("r, measured")
+show(
+    figure,
+    name="fig-predicted",
+    caption=(
+        "Correlation of each filter on test images against that which the covariance of its inputs "
+        f"on {len(train_split.images):,} other, training images predicts; dashed: equality. "
+        f"{cifar10.provenance.title}, {images} test images; width {width(run.recipe.width)}, "
+        "preset "
+        f"{preset}, seed {seed}."
+    ),
+    alt=(
+        "Nine scatter plots, one for each layer, of measured against predicted correlation, a "
+        "point for each filter, with the line of equality."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+apart = pd.DataFrame(
+    {
+        name: {
+            model: float(np.nanmedian(np.abs(r.numpy() - measured[name])))
+            for model, r in models.items()
+        }
+        for name, models in predicted.items()
+    }
+).T
+assert (apart["covariance"] < 0.2).all()
+models = pd.DataFrame(
+    {
+        "measured": {name: np.nanmedian(r) for name, r in measured.items()},
+        **{
+            label: {
+                name: float(found[model].nanmedian()) if model in found else np.nan
+                for name, found in predicted.items()
+            }
+            for label, model in (
+                ("all of Σ", "covariance"),
+                ("channel × space", "channel × space"),
+                ("diagonal", "diagonal"),
+                ("identity", "identity"),
+            )
+        },
+    }
+)
+figure, axes = plots.new_figure(height=3.6)
+figures.plot_models(models, axes[0, 0])
+axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+show(
+    figure,
+    name="fig-models",
+    caption=(
+        "Median correlation of a filter as measured on test images, and as predicted from parts of "
+        f"the covariance on {len(train_split.images):,} training images. Dense layers have no "
+        "pixels "
+        f"in their patches. {cifar10.provenance.title}; width {width(run.recipe.width)}, preset "
+        f"{preset}, seed {seed}."
+    ),
+    alt=(
+        "Five curves over nine layers: the measured median correlation and its prediction from all "
+        "of the covariance, from a product of channels and space, from the diagonal, and from none."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+identity_gap = (models["measured"] - models["identity"]).abs()
+product_gap = (models["measured"] - models["channel × space"]).abs().dropna()
+assert apart.notna().any(axis=None)
+glue("off-covariance", apart["covariance"].max())
+glue("off-covariance-layer", apart["covariance"].idxmax())
+glue("off-identity", identity_gap.max())
+glue("off-diagonal", (models["measured"] - models["diagonal"]).abs().max())
+glue("off-product", product_gap.max())
+apart.round(3)
+
+# %% [markdown]
+# The table has the median over filters of the difference between predicted and measured $r$. With
+# all of $\Sigma$ it is at most {glue:text}`off-covariance:.3f` ({glue:text}`off-covariance-layer`):
+# {eq}`eq-predicted-r` says what the correlation of a filter will be on images it has not seen. The
+# layers' medians are off by up to {glue:text}`off-identity:.2f` without any covariance, by up to
+# {glue:text}`off-diagonal:.2f` with the variances alone, and by up to
+# {glue:text}`off-product:.2f` with the product of channels and space.
+#
+# ## The angles of the layers
+#
+# {numref}`fig-angle-densities` shows the angle between $w^b$ and $w^c$ for all filters, with the
+# limits for uniform and for Gaussian entries and the limit that the layer's own latent weights
+# predict, $\arccos(E|w|/\sqrt{E w^2})$ ({doc}`random_vectors`). With the original recipe latent
+# weights begin uniformly on $[-1, 1]$, at 30°; the code of the paper's authors begins with Gaussian
+# ones, at 37°, and both are seen in its figures. Where training takes them depends on how many are
+# pushed to the ends, which turns a vector towards its binarization, and how many wait about zero,
+# which turns it away.
+
+# %% tags=["nbval-ignore-output"]
+own = {
+    name: theory.limit_angle(laws.empirical(layer.weight.detach().flatten().numpy()))
+    for name, layer in layers.items()
+}
+lines = {
+    "uniform entries": dict.fromkeys(layers, theory.limit_angle(laws.UNIFORM)),
+    "Gaussian entries": dict.fromkeys(layers, theory.limit_angle(laws.GAUSSIAN)),
+    "the layer's own entries": own,
+}
+figure, axes = plots.new_figure(3, 3, height=6.4, sharex=True)
+figures.plot_angle_densities(angles, axes.flat, lines=lines)
+for ax in axes[-1]:
+    ax.set_xlabel("angle (degrees)")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+show(
+    figure,
+    name="fig-angle-densities",
+    caption=(
+        "Angle between latent and binary weights over the filters of each layer, with three "
+        f"limits for high dimension. Trained on {cifar10.provenance.title}; width "
+        f"{width(run.recipe.width)}, preset {preset}, seed {seed}."
+    ),
+    alt=(
+        "Nine histograms of angles, one for each layer, with vertical lines at the limits for "
+        "uniform entries, for Gaussian entries and for the layer's own entries."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+spread = pd.DataFrame(
+    {
+        name: {
+            "n": layer.fan_in,
+            "sd": float(found["angle"].std()),
+            "sd_error": float(found["angle"].std() / np.sqrt(2 * (len(found) - 1))),
+            "theory": theory.angle_sd(
+                laws.empirical(layer.weight.detach().flatten()[:20_000].numpy()), layer.fan_in
+            ),
+            "own limit": own[name],
+            "median": float(found["angle"].median()),
+        }
+        for (name, layer), (_, found) in zip(
+            layers.items(), angles.groupby("layer", sort=False), strict=True
+        )
+    }
+).T
+slope = np.polyfit(np.log(spread["n"]), np.log(spread["sd"]), 1)[0]
+figure, axes = plots.new_figure(height=3.4, width=6.0)
+figures.plot_spread(spread, axes[0, 0])
+show(
+    figure,
+    name="fig-spread",
+    caption=(
+        "Standard deviation of that angle over the filters of a layer against the fan-in, with "
+        "its standard error, and what independent entries of the layer's own distribution would "
+        f"give. Trained on {cifar10.provenance.title}; width {width(run.recipe.width)}, preset "
+        f"{preset}, seed {seed}."
+    ),
+    alt=(
+        "Standard deviation of the angle against fan-in on logarithmic axes, a labelled point with "
+        "error bar for each layer, and a falling line for independent entries."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+assert (spread["sd"] > 0).all()
+off = (spread["median"] - spread["own limit"]).abs()
+glue("slope", slope)
+glue("own-off", off.max())
+glue("own-off-layer", off.idxmax())
+spread.round(2)
+
+# %% [markdown]
+# The median of a layer is within {glue:text}`own-off:.1f`° ({glue:text}`own-off-layer`) of the
+# limit that its own entries predict, whether that is 30°, 37° or neither. The standard deviation
+# falls with $n$, by a fitted power of {glue:text}`slope:.2f`, where independent entries give
+# $-\tfrac12$.
+#
+# ## Is it dimension that makes r?
+#
+# The paper puts the weaker correlation of the first layer down to its dimension.
+# {numref}`fig-r-against-n` sets $r$ against $n$ for the layers of three networks, and for the
+# published one against the epoch.
+
+# %% tags=["nbval-ignore-output"]
+wide = runs.published("cifar10-convnet-fast-w0.5-s1")
+at_end = wide.measurements[wide.measurements["epoch"] == wide.info["kept_epoch"]]
+figure, axes = plots.new_figure(1, 2, height=3.8)
+for (label, found), (colour, marker, _) in zip(
+    (
+        (f"untrained, width {width(run.recipe.width)}", table_untrained),
+        (f"trained, width {width(run.recipe.width)}", table),
+        (f"published, width {width(wide.recipe.width)}", at_end),
+    ),
+    plots.LOOKS,
+    strict=False,
+):
+    axes[0, 0].plot(
+        found["n"], found["filter_r"], marker, ms=5, mfc="none", color=colour, label=label
+    )
+axes[0, 0].set(ylabel="r of a filter (median)")
+figures.log_dimension_axis(axes[0, 0])
+axes[0, 0].legend()
+training_figures.plot_by_layer(
+    wide.measurements.rename(columns={"filter_r": "value"}),
+    axes[0, 1],
+    column="value",
+    ylabel="r of a filter (median)",
+)
+axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+show(
+    figure,
+    name="fig-r-against-n",
+    caption=(
+        "Median correlation of a filter. Left: against the fan-in, for the layers of the network "
+        "of "
+        f"this build, untrained and trained ({images} test images), and of the published run "
+        f"({wide.info['measured_images']} test images). Right: of the published run after each "
+        f"epoch. {wide.data['title']}; preset {preset}, seed {seed}."
+    ),
+    alt=(
+        "Left, correlation against fan-in for three networks; right, correlation against the epoch "
+        "with a line for each of nine layers."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+rank = {
+    label: float(
+        pd.Series(np.asarray(found["n"], float)).corr(
+            pd.Series(np.asarray(found["filter_r"], float)), method="spearman"
+        )
+    )
+    for label, found in (("untrained", table_untrained), ("trained", table), ("wide", at_end))
+}
+assert all(-1 <= value <= 1 for value in rank.values())
+for label, value in rank.items():
+    glue(f"rank-{label}", value)
+
+# %% [markdown]
+# The rank correlation of $r$ with $n$ over the nine layers is {glue:text}`rank-untrained:+.2f`
+# untrained, {glue:text}`rank-trained:+.2f` trained and {glue:text}`rank-wide:+.2f` in the published
+# run. An untrained network of any dimension sits near $\sqrt3/2$; the layers differ after training,
+# by how much their weights have turned towards their inputs, and the first layer by what its inputs
+# are.
+#
+# ## The first layer
+#
+# The inputs of the first layer are patches of images, and nearly all of their variance lies along a
+# few directions, brightness first. {numref}`fig-components` shows how the variance of the inputs
+# and the weights are shared out among the principal components.
+
+# %% tags=["nbval-ignore-output"]
+first_layer = layers["conv1"]
+patches = test_sample["conv1"].x.double()
+patches = patches - patches.mean(0)
+_, sizes_of, axes_of = torch.linalg.svd(patches, full_matrices=False)
+share = pd.DataFrame({"inputs": (sizes_of.square() / sizes_of.square().sum()).numpy()})
+for label, w in (
+    ("latent weights", first_layer.weight),
+    ("binary weights", first_layer.binary_weight),
+):
+    along = (w.detach().flatten(1).double() @ axes_of.T).square()
+    share[label] = (along / along.sum(1, keepdim=True)).mean(0).numpy()
+share.index = share.index + 1
+figure, axes = plots.new_figure(height=3.4)
+figures.plot_components(share, axes[0, 0])
+show(
+    figure,
+    name="fig-components",
+    caption=(
+        "Principal components of the patches that enter the first layer: the part of the variance "
+        "of the inputs along each, and the part of the squared length of the filters, latent and "
+        f"binary, mean over filters. {cifar10.provenance.title}, {len(patches):,} patches of "
+        f"{images} test images; preset {preset}, seed {seed}."
+    ),
+    alt=(
+        "Three curves over 27 principal components on a logarithmic scale: the variance of the "
+        "inputs falls steeply, the shares of latent and of binary weights fall less or not at all."
+    ),
+)
+
+# %% [markdown]
+# A binarization turns a weight vector by some 30° in some direction. Where the input has nearly all
+# of its variance along one direction, even a small part of that error along it outweighs the whole
+# of what the filter is looking for elsewhere. If that is what lowers $r$, then binarizing in
+# another basis should raise it. The dot product itself is the same in every basis.
+
+# %% tags=["nbval-ignore-output"]
+repaired = controls.quartiles(
+    bases.basis_correlations(first_layer.weight, test_sample["conv1"].x, seed=seed)
+)
+assert repaired["filter_r"].between(-1, 1).all()
+glue("basis-own", repaired.loc["as it is", "filter_r"])
+glue("basis-own-low", repaired.loc["as it is", "filter_r_25"])
+glue("basis-random", repaired.loc["random rotation", "filter_r"])
+glue("basis-principal", repaired.loc["principal axes", "filter_r"])
+glue("basis-along", repaired.loc["whitened", "filter_r"])
+glue("basis-white", repaired.loc["whitened, unrotated", "filter_r"])
+glue("basis-white-low", repaired.loc["whitened, unrotated", "filter_r_25"])
+repaired.drop(columns="filters").rename(
+    columns={
+        "filter_r": "median r",
+        "filter_r_25": "lower quartile",
+        "filter_r_75": "upper quartile",
+    }
+).round(3)
+
+# %% [markdown]
+# As it is, the median is {glue:text}`basis-own:.2f` and the lower quartile
+# {glue:text}`basis-own-low:.2f`. A random rotation gives {glue:text}`basis-random:.2f`, the
+# principal axes {glue:text}`basis-principal:.2f`. Whitening makes $r$ the cosine of an angle
+# again, that of the weights in the new basis, which hold the standard deviations of the inputs as
+# factors: along the principal axes one of them outgrows all others, a vector that no binary one is
+# near to ({glue:text}`basis-along:.2f`). Whitened and rotated back to the pixels, the factors are
+# spread out, and the median is {glue:text}`basis-white:.2f` with a lower quartile of
+# {glue:text}`basis-white-low:.2f`. So whitening the input repairs what it can for the filters that
+# binarizing harms most; a network would have to be trained with it to make use of that.
 #
 # ## Activations
 #
@@ -207,7 +659,30 @@ gain.round(3).to_frame("trained − untrained, median r")
 # The first layer takes no part, since its input is not binarized.
 
 # %% tags=["nbval-ignore-output"]
-by_activation = probes.as_table(probes.probe_activations(run.network(), test_images))
+by_activation = probes.as_table(probed["activations"])
+figure, axes = plots.new_figure(2, 4, height=5.4)
+for statistics, ax in zip(probed["activations"], axes.flat, strict=True):
+    plots.plot_dot_products(statistics, ax, axis_labels=False)
+for ax in axes[-1]:
+    ax.set_xlabel("$w^b\\cdot x^b$")
+for ax in axes[:, 0]:
+    ax.set_ylabel("$w^b\\cdot x^c$")
+show(
+    figure,
+    name="fig-activations",
+    caption=(
+        "Dot products of the binary weights with the activations before ($x^c$) and after ($x^b$) "
+        "they are binarized, in every layer whose inputs are binary, all filters together. "
+        f"{images} test images of {cifar10.provenance.title}; width {width(run.recipe.width)}, "
+        f"preset {preset}, seed {seed}."
+    ),
+    alt=(
+        "Eight two-dimensional histograms of the two dot products, each with a regression line; "
+        "the correlation of each layer stands in its title."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
 assert by_activation["r"].between(-1, 1).all()
 claims.record_layers("activations", by_activation, preset=preset, data=cifar10.provenance)
 glue("activations-low", by_activation["r"].min())
@@ -227,7 +702,32 @@ probes.for_readers(by_activation)
 mnist = data.load("mnist", source=source)
 mlp = runs.live(sizes.mlp, mnist, seed=seed)
 mlp_images = mnist.test.sample(images, seed).images
-mlp_table = probes.as_table(probes.probe_weights(mlp.network(), mlp_images))
+mlp_found = probes.probe(mlp.network(), mlp_images, comparisons)
+mlp_table = probes.as_table(mlp_found["weights"])
+figure, axes = plots.new_figure(2, 4, height=5.4)
+for row, (comparison, found) in zip(
+    axes, zip(comparisons, mlp_found.values(), strict=True), strict=True
+):
+    for statistics, ax in zip(found, row[4 - len(found) :], strict=True):
+        plots.plot_dot_products(statistics, ax, axis_labels=False)
+        ax.set_xlabel(f"${comparison.first}$")
+    row[4 - len(found)].set_ylabel(f"${comparison.second}$")
+axes[1, 0].set_axis_off()  # the pixels are not binarized
+show(
+    figure,
+    name="fig-perceptron",
+    caption=(
+        "The same for the perceptron: weights above, activations below, where the first layer has "
+        f"none. {len(mlp_images)} test images of {mnist.provenance.title}; width "
+        f"{width(mlp.recipe.width)}, preset {preset}, seed {seed}."
+    ),
+    alt=(
+        "Seven two-dimensional histograms of pairs of dot products, four for the weights of the "
+        "perceptron's layers and three for the activations, with regression lines."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
 assert mlp_table["r"].between(-1, 1).all()
 claims.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
 glue("mlp-images", f"{len(mlp_images)} test images of {mnist.provenance.title}")
@@ -242,26 +742,168 @@ probes.for_readers(mlp_table)
 # ## Informative directions
 #
 # The paper's conclusion is about the data as well as the weights: "the informative directions in
-# our data and in the intermediate representations" are well approximated by binary vectors. One
-# kind of informative direction can be found without any weights, namely those in which a layer's
-# inputs vary most. We take the five leading principal directions $v$ of the inputs of every
-# layer, binarize them, and correlate $x\cdot v$ with $x\cdot\mathrm{bin}(v)$. These are not the
-# directions that tell classes apart; about those the table says nothing.
+# our data and in the intermediate representations" are well approximated by binary vectors. Two
+# kinds of informative direction can be found without looking at any weight: those in which a
+# layer's inputs vary most, and those that tell the classes apart (linear discriminants, with the
+# covariance shrunk as Ledoit and Wolf do). We take the five leading ones $v$ of each kind for every
+# layer, binarize them, and correlate $x\cdot v$ with $x\cdot\mathrm{bin}(v)$; and beside them
+# directions drawn at random.
 
 # %% tags=["nbval-ignore-output"]
-directions = probes.principal_directions(run.network(), test_images, seed=seed)
-by_layer = directions.groupby("layer", sort=False)[["n", "angle", "r"]].median()
-assert directions["r"].between(-1e-9, 1 + 1e-9).all(), "bin(v) points away from v"
-claims.record_layers("informative-directions", by_layer, preset=preset, data=cifar10.provenance)
-glue("directions-low", by_layer["r"].min())
-glue("directions-high", by_layer["r"].max())
-glue("directions-first", by_layer["r"].iloc[0])
-glue("directions-angle-low", by_layer["angle"].min())
-glue("directions-angle-high", by_layer["angle"].max())
-by_layer.astype({"n": int}).round(2).rename(columns={"angle": "angle (°)", "r": "median r"})
+test_labels = cifar10.test.sample(images, seed).labels
+found = directions.informative_directions(test_sample, test_labels, generator=generator)
+by_kind = found.pivot_table(
+    index="layer", columns="kind", values="r", aggfunc="median", sort=False
+)[list(directions.KINDS)]
+by_kind.insert(0, "n", [layer.fan_in for layer in layers.values()])
+figure, axes = plots.new_figure(height=3.4, width=6.5)
+for kind, (colour, marker, _) in zip(directions.KINDS, plots.LOOKS, strict=False):
+    axes[0, 0].plot(by_kind["n"], by_kind[kind], marker, ms=6, mfc="none", color=colour, label=kind)
+axes[0, 0].set(ylabel="r of x·v and x·bin(v) (median)")
+figures.log_dimension_axis(axes[0, 0])
+axes[0, 0].legend()
+show(
+    figure,
+    name="fig-directions",
+    caption=(
+        "Correlation of $x\\cdot v$ with $x\\cdot\\mathrm{bin}(v)$ for directions $v$ of each "
+        "layer's "
+        "inputs: median over the five of largest variance (principal), over the five that tell "
+        f"classes apart best (discriminant) and over five random ones. {images} test images of "
+        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
+        f"{seed}."
+    ),
+    alt=(
+        "Median correlation against fan-in, a mark for each layer and kind of direction: "
+        "principal, discriminant and random. The table below has the numbers."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+assert found["r"].between(-1, 1 + 1e-9).all()
+for kind in ("principal", "discriminant"):
+    for layer, r in by_kind[kind].items():
+        claims.record(
+            "informative-directions",
+            r,
+            preset=preset,
+            data=cifar10.provenance,
+            figure="fig-directions",
+            note=f"layer {layer}, {kind}",
+        )
+    glue(f"{kind}-low", by_kind[kind].min())
+    glue(f"{kind}-low-layer", by_kind[kind].idxmin())
+    glue(f"{kind}-high", by_kind[kind].max())
+glue("random-low", by_kind["random"].min())
+glue("random-high", by_kind["random"].max())
+by_kind.round(2)
 
 # %% [markdown]
-# The median over five directions lies between {glue:text}`directions-low:.2f` and
-# {glue:text}`directions-high:.2f`; in the first layer it is {glue:text}`directions-first:.2f`.
-# The medians of the angle lie between {glue:text}`directions-angle-low:.1f`° and
-# {glue:text}`directions-angle-high:.1f`°.
+# The medians lie between {glue:text}`principal-low:.2f` ({glue:text}`principal-low-layer`) and
+# {glue:text}`principal-high:.2f` for principal directions, between
+# {glue:text}`discriminant-low:.2f` ({glue:text}`discriminant-low-layer`) and
+# {glue:text}`discriminant-high:.2f` for discriminants, and between {glue:text}`random-low:.2f` and
+# {glue:text}`random-high:.2f` for random directions. Along a principal direction there is much
+# variance to correlate with; a discriminant avoids the directions in which classes vary alike,
+# often those of large variance, and there the error of its binarization can outweigh it.
+#
+# What does that cost? A linear readout tells the ten classes apart from what enters a layer, a
+# single patch in the convolutions; then its weights are binarized, with one scale and one intercept
+# for each class fitted again.
+
+# %% tags=["nbval-ignore-output"]
+readout = directions.readout_errors(train_sample, train_split.labels, test_sample, test_labels)
+assert readout["error"].between(0, 1).all()
+lost = 100 * (readout["binarized"] - readout["error"])
+glue("readout-least", lost.min())
+glue("readout-most", lost.max())
+glue("readout-most-layer", lost.idxmax())
+pd.DataFrame(
+    {
+        "n": readout["n"],
+        "angle (°)": readout["angle"].round(1),
+        "error (%)": (100 * readout["error"]).round(1),
+        "binarized (%)": (100 * readout["binarized"]).round(1),
+        "guessing (%)": (100 * readout["guessing"]).round(1),
+    }
+)
+
+# %% [markdown]
+# The binarized readout makes between {glue:text}`readout-least:+.1f` and
+# {glue:text}`readout-most:+.1f` points more errors ({glue:text}`readout-most-layer`).
+#
+# ## Latent weights at test time
+#
+# If $x\cdot w^b$ and $x\cdot w^c$ are proportional, the network should hardly mind when a layer
+# computes with its latent weights instead of the binary ones, once batch norm has measured the new
+# scale. The authors' own code tried this and left it unfinished: "Broken, need to refit batch norm
+# weights", says its last cell. {numref}`fig-latent-error` has it done.
+
+# %% tags=["nbval-ignore-output"]
+shown_images = cifar10.test.sample(sizes.converted_images, seed)
+switched = {"none": []} | {name: [name] for name in layers} | {"all": list(layers)}
+rows = {}
+for label, names in switched.items():
+    changed = convert.compute_with_latents(network, names)
+    refitted = convert.refit_batch_norm(changed, train_split.images)
+    rows[label] = {
+        "batch norm as trained": 100 * training.evaluate(changed, shown_images),
+        "batch norm refitted": 100 * training.evaluate(refitted, shown_images),
+    }
+latent_errors = pd.DataFrame(rows).T
+figure, axes = plots.new_figure(height=3.4)
+for column, (colour, marker, _) in zip(latent_errors, plots.LOOKS, strict=False):
+    axes[0, 0].plot(
+        range(len(latent_errors)),
+        latent_errors[column],
+        marker,
+        ms=6,
+        mfc="none",
+        color=colour,
+        label=column,
+    )
+axes[0, 0].axhline(latent_errors.iloc[0, 0], color="black", lw=1, ls="--", label="all binary")
+axes[0, 0].set_xticks(range(len(latent_errors)), latent_errors.index)
+axes[0, 0].set(xlabel="layers that compute with latent weights", ylabel="test error (%)")
+axes[0, 0].set_ylim(0, 100)
+axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+show(
+    figure,
+    name="fig-latent-error",
+    caption=(
+        "Test error when a layer, or every layer, computes with its latent weights instead of the "
+        f"binary ones, before and after batch norm was refitted on {len(train_split.images):,} "
+        f"training images. {len(shown_images.images):,} test images of "
+        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
+        f"{seed}."
+    ),
+    alt=(
+        "Test error for eleven choices of layers that compute with latent weights, two marks each, "
+        "and a dashed line for the binary network. The table below has the numbers."
+    ),
+)
+
+# %% tags=["nbval-ignore-output"]
+assert latent_errors.iloc[0, 0] == 100 * training.evaluate(network, shown_images)
+one_by_one = latent_errors.loc[list(layers), "batch norm refitted"]
+glue("latent-none", latent_errors.loc["none", "batch norm refitted"])
+glue("latent-worst", one_by_one.max())
+glue("latent-worst-layer", one_by_one.idxmax())
+glue("latent-best", one_by_one.min())
+glue("latent-all", latent_errors.loc["all", "batch norm refitted"])
+glue("latent-all-kept", latent_errors.loc["all", "batch norm as trained"])
+latent_errors.round(1)
+
+# %% [markdown]
+# With batch norm refitted, the error of the binary network is {glue:text}`latent-none:.1f` %; with
+# one layer switched it is between {glue:text}`latent-best:.1f` and {glue:text}`latent-worst:.1f` %
+# ({glue:text}`latent-worst-layer`), and with all of them {glue:text}`latent-all:.1f` %. Without
+# refitting it would be {glue:text}`latent-all-kept:.1f` %.
+#
+# ## What follows
+#
+# The correlation is high in every layer, and high before any training: binarizing a random vector
+# in high dimension preserves its dot products with inputs of no particular covariance. Training
+# adds to it by turning weights towards the directions in which their inputs vary. Where inputs vary
+# along few directions, as the pixels of a patch do, the correlation of a filter can be anything,
+# and what decides is not the dimension but the covariance, by {eq}`eq-predicted-r`.

@@ -88,6 +88,10 @@ NO_RESULT = {
     },
     "dot_products": {
         "two weight vectors 30° apart": "an example",
+        "at 30°; the code": "the exact limit for uniform entries",
+        "Gaussian ones, at 37°": "the exact limit for Gaussian entries",
+        "whether that is 30°, 37°": "the two limits",
+        "by some 30° in": "the exact limit for uniform entries",
         "a dashed line at 0.87": "the exact cosine for uniform entries",
     },
     "learning_dynamics": {

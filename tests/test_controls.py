@@ -142,7 +142,9 @@ def test_covariance_that_is_a_product_of_channels_and_space():
 def test_more_components_than_there_are():
     layer = linear(gaussian(3, 5))
     found = controls.predicted_correlations(layer, gaussian(100, 5, seed=1), components=(2, 100))
-    assert list(found)[-2:] == ["2 components", "5 components"]
+    assert not torch.allclose(found["2 components"], found["covariance"], atol=0.01)
+    assert list(found)[-2:] == ["2 components", "100 components"]
+    torch.testing.assert_close(found["100 components"], found["covariance"], atol=1e-6, rtol=0)
 
 
 def test_quartiles_leave_out_filters_without_a_correlation():

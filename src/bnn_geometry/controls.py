@@ -119,7 +119,7 @@ def predicted_correlations(
     x : Tensor, shape (samples, n)
         Inputs of other images than those on which the correlation was measured.
     components : sequence of int
-        How many leading principal components to keep; as many as there are at most.
+        How many leading principal components to keep; where there are fewer, all of them.
     seed : int
         Of the randomized decomposition.
 
@@ -156,7 +156,6 @@ def predicted_correlations(
     along_w, along_b = (v @ torch.from_numpy(axes.T.copy()) for v in (w, b))
     size = torch.from_numpy(size)
     for k in components:
-        k = min(k, most)
         name = f"{k} component" + "s" * (k > 1)
         first, second = along_w[:, :k] * size[:k], along_b[:, :k] * size[:k]
         squares = first.square().sum(1), second.square().sum(1)

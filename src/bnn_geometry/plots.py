@@ -110,7 +110,10 @@ def plot_dot_products(statistics: LayerStatistics, ax: Axes, *, axis_labels: boo
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     ax.grid(False)
-    ax.set_title(f"{statistics.layer}: n = {statistics.fan_in}, r = {statistics.r:.2f}")
+    name = f"{statistics.layer}: n = {statistics.fan_in:,}"
+    ax.set_title(
+        f"{name}, r = {statistics.r:.2f}" if axis_labels else f"{name}\nr = {statistics.r:.2f}"
+    )
     if axis_labels:
         ax.set(xlabel="$x\\cdot w^b$", ylabel="$x\\cdot w^c$")
     return ax

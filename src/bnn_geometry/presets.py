@@ -44,6 +44,8 @@ class Preset:
     """Images that refit a binarized network's batch norm, and test images that measure it."""
     probe_images: int
     """Test images on which dot products are measured."""
+    input_samples: int
+    """Input vectors of each layer, at most, on which controls and predictions are computed."""
     flow_dimensions: tuple[int, ...]
     """Dimensions of the substituted-gradient flows."""
     flow_seeds: int
@@ -96,6 +98,7 @@ SMOKE = Preset(
     continuous=CONTINUOUS_CIFAR10.with_(width=1 / 16, epochs=2, train_images=2000),
     converted_images=1000,
     probe_images=100,
+    input_samples=1500,
     flow_dimensions=(3, 10, 27, 100, 1000),
     flow_seeds=6,
     flow_steps=2000,
@@ -134,6 +137,7 @@ BOOK = Preset(
     continuous=CONTINUOUS_CIFAR10.with_(width=1 / 8, epochs=4, train_images=16_000),
     converted_images=2000,
     probe_images=500,
+    input_samples=4000,
     flow_dimensions=(3, 10, 27, 100, 300, 1000, 3000),
     flow_seeds=12,
     flow_steps=3000,
@@ -172,6 +176,7 @@ PAPER = Preset(
     continuous=ORIGINAL_CIFAR10.with_(activation="hardtanh"),
     converted_images=10_000,
     probe_images=500,
+    input_samples=20_000,
     flow_dimensions=(3, 10, 27, 100, 300, 1000, 3000, 10_000),
     flow_seeds=64,
     flow_steps=20_000,

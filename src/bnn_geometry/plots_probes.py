@@ -1,0 +1,163 @@
+"""Figures of the chapter on dot products; style and rules as in plots.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from bnn_geometry.plots import BLUE, LOOKS, VERMILION
+
+
+def plot_r_of_controls(tables: Sequence[tuple[str, pd.DataFrame]], ax: Axes) -> Axes:
+    """Median r of a filter with its quartiles, by layer, for several networks or controls.
+
+    Parameters
+    ----------
+    tables : sequence of up to six (label, DataFrame)
+        Index layer; columns n, filter_r, filter_r_25 and filter_r_75.
+    ax : Axes
+    """
+    for i, ((label, table), (colour, marker, _)) in enumerate(zip(tables, LOOKS, strict=False)):
+        x = np.arange(len(table)) + 0.13 * (i - (len(tables) - 1) / 2)
+        low = table["filter_r"] - table["filter_r_25"]
+        high = table["filter_r_75"] - table["filter_r"]
+        ax.errorbar(
+            x,
+            table["filter_r"],
+            yerr=[low, high],
+            fmt=marker,
+            ms=5,
+            color=colour,
+            mfc="none" if i else colour,
+            label=label,
+        )
+    first = tables[0][1]
+    names = [f"{name}\nn = {n:,}" for name, n in zip(first.index, first["n"], strict=True)]
+    ax.set_xticks(range(len(first)), names)
+    ax.set(ylabel="r of a filter (median, quartiles)")
+    ax.grid(axis="x", visible=False)
+    return ax
+
+
+def plot_predictions(points: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
+    """Measured r of every filter against the predicted one, with the line of equality.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns predicted and measured, a row for each filter.
+    ax : Axes
+    title : str
+    """
+    low = float(np.nanmin(points[["predicted", "measured"]].to_numpy()))
+    ax.plot([low, 1], [low, 1], color="black", lw=1, ls="--")
+    ax.plot(points["predicted"], points["measured"], "o", ms=3.5, mfc="none", color=BLUE, mew=0.8)
+    ax.set(title=title)
+    ax.set_aspect("equal")
+    return ax
+
+
+def plot_angle_densities(
+    angles: pd.DataFrame, axes: Sequence[Axes], *, lines: dict[str, dict[str, float]]
+) -> None:
+    """Histogram of the angle between w^c and w^b over the filters of each layer.
+
+    Parameters
+    ----------
+    angles : DataFrame
+        From :func:`bnn_geometry.probes.weight_angles`.
+    axes : sequence of Axes
+        At least one for each layer.
+    lines : dict
+        Label → layer → angle in degrees, drawn as vertical lines.
+    """
+    for (name, table), ax in zip(angles.groupby("layer", sort=False), axes, strict=False):
+        sns.histplot(x=table["angle"], stat="density", color=BLUE, alpha=0.5, ax=ax)
+        for (label, by_layer), style in zip(lines.items(), ("--", ":", "-"), strict=False):
+            ax.axvline(by_layer[name], color="black", lw=1.2, ls=style, label=label)
+        ax.set(title=f"{name}: n = {table['n'].iloc[0]:,}", xlabel="", ylabel="")
+        ax.set_yticks([])
+
+
+def log_dimension_axis(ax: Axes) -> None:
+    """A logarithmic axis of dimensions with few plain numbers on it."""
+    ax.set(xscale="log", xlabel="fan-in n")
+    ticks = [30, 100, 300, 1000, 3000]
+    low, high = ax.get_xlim()
+    shown = [t for t in ticks if low <= t <= high]
+    ax.set_xticks(shown, [f"{t:,}" for t in shown])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def plot_spread(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Standard deviation of the angle over a layer's filters, against n, log-log.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index layer; columns n, sd, sd_error and theory (of independent entries with the layer's
+        own law), degrees.
+    ax : Axes
+    """
+    ordered = table.sort_values("n")
+    ax.plot(ordered["n"], ordered["theory"], color="black", lw=1.2, label="independent entries")
+    ax.errorbar(
+        table["n"],
+        table["sd"],
+        yerr=table["sd_error"],
+        fmt="o",
+        ms=5,
+        color=VERMILION,
+        label="layers",
+    )
+    for name, row in table.iterrows():
+        ax.annotate(
+            str(name), (row["n"], row["sd"]), xytext=(5, 4), textcoords="offset points", fontsize=8
+        )
+    ax.set(yscale="log", ylabel="s.d. of the angle (degrees)")
+    log_dimension_axis(ax)
+    ax.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.legend()
+    return ax
+
+
+def plot_components(share: pd.DataFrame, ax: Axes) -> Axes:
+    """How much of the inputs' variance and of the weights lies along each principal component.
+
+    Parameters
+    ----------
+    share : DataFrame
+        Index component (from 1); a column for each curve, fractions that add up to one.
+    ax : Axes
+    """
+    for column, (colour, marker, style) in zip(share, LOOKS, strict=False):
+        ax.plot(
+            share.index, share[column], color=colour, marker=marker, ms=4, ls=style, label=column
+        )
+    ax.set(yscale="log", xlabel="principal component of the inputs", ylabel="part of the whole")
+    ax.legend()
+    return ax
+
+
+def plot_models(models: pd.DataFrame, ax: Axes) -> Axes:
+    """Median r of a filter by layer, as parts of the covariance predict it.
+
+    Parameters
+    ----------
+    models : DataFrame
+        Index layer; a column for each model, the first of them what was measured.
+    ax : Axes
+    """
+    x = np.arange(len(models))
+    for column, (colour, marker, style) in zip(models, LOOKS, strict=False):
+        ax.plot(x, models[column], color=colour, marker=marker, ms=5, ls=style, lw=1, label=column)
+    ax.set_xticks(x, models.index)
+    ax.set(ylabel="r of a filter (median)")
+    ax.grid(axis="x", visible=False)
+    return ax
