@@ -38,9 +38,12 @@
 # A claim **holds** if every measurement keeps its rule. It **does not hold** if none keeps even
 # the weaker rule, where there is one, and between the two it **holds in part**. **Not measured
 # here** means that no chapter has measured it. The paper names no bounds for
-# the intervals; they are this book's choice, with the reason in brackets. There is no published
-# run at the paper's size yet, so that every value is of networks trained while this book was
-# built.
+# the intervals; they are this book's choice, with the reason in brackets.
+#
+# The verdict is on what was trained and measured while this book was built. *Published run* is
+# about networks that were trained beforehand, wider and longer than a build may take, and come with
+# the book ({doc}`training`): the same rule, its verdict, what speaks most against the claim, and
+# the folder of the run.
 
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper

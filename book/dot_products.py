@@ -5,7 +5,12 @@
 #     data: [cifar10, mnist]
 #     runs:
 #       - cifar10-convnet-fast-w0.5-s1
+#       - cifar10-convnet-fast-w0.25-s1
+#       - cifar10-convnet-fast-w0.125-s1
+#       - cifar10-convnet-fast-w0.0625-s1
 #       - mnist-mlp-fast-w0.5-s1
+#       - probe-cifar10-convnet-fast-w0.5-s1
+#       - probe-mnist-mlp-fast-w0.5-s1
 #   jupytext:
 #     notebook_metadata_filter: bnn_geometry
 #     text_representation:
@@ -61,6 +66,7 @@ from bnn_geometry import (
     laws,
     plots,
     presets,
+    probed,
     probes,
     runs,
     theory,
@@ -83,8 +89,8 @@ glue("data", cifar10.provenance.title)
 
 network = run.network()
 comparisons = (probes.WEIGHTS, probes.ACTIVATIONS)
-probed = probes.probe(network, test_images, comparisons)
-trained = probed["weights"]
+measured_now = probes.probe(network, test_images, comparisons)
+trained = measured_now["weights"]
 untrained = probes.probe_weights(run.untrained(), test_images)
 assert len(trained) == len(untrained) == 9
 
@@ -134,6 +140,66 @@ claims.record_layers(
 )
 
 # %% [markdown]
+# ### A wider network, all test images
+#
+# A network as wide as can be trained in this time is still narrow. {numref}`fig-wide-dot-products`
+# is about a wider one, the published run of {doc}`training`, on {glue:text}`published-images` test
+# images of {glue:text}`published-data`. To train it and to probe it takes longer than a build may;
+# its histograms and correlations come from this command, which anyone can repeat:
+#
+# ```
+# bnn-geometry probe runs/cifar10-convnet-fast-w0.5-s1 --images 10000 \\
+#     --out runs/probe-cifar10-convnet-fast-w0.5-s1
+# ```
+
+# %%
+WIDE = "cifar10-convnet-fast-w0.5-s1"
+wide = runs.published(WIDE)
+wide_probed = probed.published(WIDE)
+wide_images = f"{wide_probed.images:,} test images of {wide_probed.data.title}"
+wide_table = probes.as_table(wide_probed.statistics["weights"])
+figure, axes = plots.new_figure(3, 3, height=8.4)
+for statistics, ax in zip(wide_probed.statistics["weights"], axes.flat, strict=True):
+    plots.plot_dot_products(statistics, ax)
+figure.suptitle(f"published run, width {width(wide.recipe.width)}, {wide_images}")
+show(
+    figure,
+    name="fig-wide-dot-products",
+    caption=(
+        "Figure 3 of the paper for the published run, as {numref}`fig-dot-products`. Width "
+        f"{width(wide.recipe.width)}, {len(wide.history)} epochs, test error "
+        f"{100 * wide.kept['test_error']:.1f} %; {wide_images}; not made by this build."
+    ),
+    alt=(
+        "Nine two-dimensional histograms, one per weight layer, each an elongated cloud along a "
+        "rising line, narrower than in the figure before. The correlation of each layer stands in "
+        "its title."
+    ),
+)
+
+# %%
+claims.record_layers(
+    "dot-products",
+    wide_table,
+    preset=preset,
+    data=wide_probed.data,
+    figure="fig-wide-dot-products",
+    run=WIDE,
+)
+deeper = wide_table.drop(index="conv1")
+glue("published-images", f"{wide_probed.images:,}")
+glue("published-data", wide_probed.data.title)
+glue("wide-first", wide_table.loc["conv1", "r"])
+glue("wide-low", deeper["r"].min())
+glue("wide-high", deeper["r"].max())
+glue("wide-first-low", wide_table.loc["conv1", "filter_r_25"])
+probes.for_readers(wide_table)
+
+# %% [markdown]
+# There $r$ is {glue:text}`wide-first:.2f` in the first layer, where a quarter of the filters are
+# below {glue:text}`wide-first-low:.2f`, and from {glue:text}`wide-low:.3f` to
+# {glue:text}`wide-high:.3f` in all others.
+#
 # ## Geometry or training?
 #
 # How much of this correlation is the geometry of {doc}`random_vectors`, and how much has been
@@ -168,19 +234,19 @@ show(
 # %% tags=["nbval-ignore-output"]
 inner = [name for name in table.index if name.startswith("conv") and name != "conv1"]
 first = table.loc["conv1", "filter_r"]
-# of a median: √(π/2) times that of a mean, with the s.d. read off the quartiles
-spread = (table["filter_r_75"] - table["filter_r_25"]) / 1.349
-median_error = np.sqrt(np.pi / 2) * spread / [len(s.filter_r) ** 0.5 for s in trained]
-for layer in inner:
-    claims.record(
-        "low-dimension-weaker",
-        table.loc[layer, "filter_r"] - first,
-        uncertainty=np.hypot(median_error[layer], median_error["conv1"]),
-        preset=preset,
-        data=cifar10.provenance,
-        figure="fig-r-by-layer",
-        note=f"layer {layer}",
-    )
+for found, where in (
+    (table, {"data": cifar10.provenance, "figure": "fig-r-by-layer"}),
+    (wide_table, {"data": wide_probed.data, "figure": "fig-wide-dot-products", "run": WIDE}),
+):
+    for layer in inner:
+        claims.record(
+            "low-dimension-weaker",
+            found.loc[layer, "filter_r"] - found.loc["conv1", "filter_r"],
+            uncertainty=np.hypot(*found.loc[[layer, "conv1"], "filter_r_se"]),
+            preset=preset,
+            note=f"layer {layer}",
+            **where,
+        )
 assert table["filter_r"].between(-1, 1).all()
 weaker = bool(first < table.loc[inner, "filter_r"].min())
 gain = table["filter_r"] - table_untrained["filter_r"]
@@ -508,71 +574,85 @@ spread.round(2)
 #
 # ## Is it dimension that makes r?
 #
-# The paper puts the weaker correlation of the first layer down to its dimension.
-# {numref}`fig-r-against-n` sets $r$ against $n$ for the layers of three networks, and for the
-# published one against the epoch.
+# The paper puts the weaker correlation of the first layer down to its dimension. Layers differ in
+# more than that, so {numref}`fig-r-against-n` changes the dimension of each of them: it has four
+# published runs with the same recipe and four widths ({doc}`training`), and the layers of the
+# widest against the epoch.
 
-# %% tags=["nbval-ignore-output"]
-wide = runs.published("cifar10-convnet-fast-w0.5-s1")
-at_end = wide.measurements[wide.measurements["epoch"] == wide.info["kept_epoch"]]
+# %%
+SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 4, 1 / 2)}
+
+
+def at_the_end(found: runs.Run) -> pd.DataFrame:
+    """What was measured on a run after the epoch whose weights it kept, by layer."""
+    table = found.measurements
+    return table[table["epoch"] == found.info["kept_epoch"]].set_index("layer")
+
+
+swept = {w: runs.published(name) for w, name in SWEEP.items()}
+by_width = pd.concat({w: at_the_end(found) for w, found in swept.items()}, names=["width"])
 figure, axes = plots.new_figure(1, 2, height=3.8)
-for (label, found), (colour, marker, _) in zip(
-    (
-        (f"untrained, width {width(run.recipe.width)}", table_untrained),
-        (f"trained, width {width(run.recipe.width)}", table),
-        (f"published, width {width(wide.recipe.width)}", at_end),
-    ),
-    plots.LOOKS,
-    strict=False,
-):
-    axes[0, 0].plot(
-        found["n"], found["filter_r"], marker, ms=5, mfc="none", color=colour, label=label
-    )
-axes[0, 0].set(ylabel="r of a filter (median)")
-figures.log_dimension_axis(axes[0, 0])
-axes[0, 0].legend()
+figures.plot_r_against_fan_in(by_width.reset_index(), axes[0, 0])
+axes[0, 0].axhline(np.sqrt(3) / 2, color="black", lw=1, ls="--")
 training_figures.plot_by_layer(
-    wide.measurements.rename(columns={"filter_r": "value"}),
-    axes[0, 1],
-    column="value",
-    ylabel="r of a filter (median)",
+    wide.measurements, axes[0, 1], column="filter_r", ylabel="r of a filter (median)"
 )
+axes[0, 1].axhline(np.sqrt(3) / 2, color="black", lw=1, ls="--", label=r"$\sqrt{3}/2$")
 axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 show(
     figure,
     name="fig-r-against-n",
     caption=(
-        "Median correlation of a filter. Left: against the fan-in, for the layers of the network "
-        "of "
-        f"this build, untrained and trained ({images} test images), and of the published run "
-        f"({wide.info['measured_images']} test images). Right: of the published run after each "
-        f"epoch. {wide.data['title']}; preset {preset}, seed {seed}."
+        "Median correlation of a filter. Left: against the fan-in, a line for each layer, its "
+        "marks "
+        f"the networks of width {', '.join(width(w) for w in SWEEP)}; the first layer has $n = 27$ "
+        "in all of them. Right: in the widest after each epoch. Dashed: white inputs and uniform "
+        f"weights. Published runs, {len(wide.history)} epochs, "
+        f"{wide.info['measured_images']} test images of {wide.data['title']}, seed {wide.seed}; "
+        "not "
+        "made by this build."
     ),
     alt=(
-        "Left, correlation against fan-in for three networks; right, correlation against the epoch "
-        "with a line for each of nine layers."
+        "Left, correlation against fan-in with a line for each of nine layers over four widths; "
+        "right, correlation against the epoch with a line for each layer, and a dashed line at "
+        "0.87."
     ),
 )
 
-# %% tags=["nbval-ignore-output"]
+# %%
+r_by_width = by_width["filter_r"].unstack("width").loc[list(layers)]
+widest = r_by_width.columns.max()
+change = r_by_width[widest] - r_by_width[r_by_width.columns.min()]
 rank = {
-    label: float(
-        pd.Series(np.asarray(found["n"], float)).corr(
-            pd.Series(np.asarray(found["filter_r"], float)), method="spearman"
-        )
-    )
-    for label, found in (("untrained", table_untrained), ("trained", table), ("wide", at_end))
+    label: float(found["n"].astype(float).corr(found["filter_r"].astype(float), method="spearman"))
+    for label, found in (("wide", by_width.loc[widest]), ("untrained", table_untrained))
 }
-assert all(-1 <= value <= 1 for value in rank.values())
 for label, value in rank.items():
     glue(f"rank-{label}", value)
+glue("sweep-first-low", r_by_width.loc["conv1"].min())
+glue("sweep-first-high", r_by_width.loc["conv1"].max())
+glue("sweep-more", int((change.drop("conv1") > 0).sum()))
+glue("sweep-layers", len(change) - 1)
+glue("sweep-change-low", change.drop("conv1").min())
+glue("sweep-change-high", change.drop("conv1").max())
+glue("sweep-narrow-low", r_by_width.drop("conv1").iloc[:, 0].min())
+glue("sweep-wide-low", r_by_width.drop("conv1")[widest].min())
+glue("sweep-factor", f"{widest / r_by_width.columns.min():.0f}")
+r_by_width.rename(columns=width).round(3)
 
 # %% [markdown]
-# The rank correlation of $r$ with $n$ over the nine layers is {glue:text}`rank-untrained:+.2f`
-# untrained, {glue:text}`rank-trained:+.2f` trained and {glue:text}`rank-wide:+.2f` in the published
-# run. An untrained network of any dimension sits near $\sqrt3/2$; the layers differ after training,
-# by how much their weights have turned towards their inputs, and the first layer by what its inputs
-# are.
+# The first layer has the same dimension in all four and a median of
+# {glue:text}`sweep-first-low:.2f` to {glue:text}`sweep-first-high:.2f`. Of the other
+# {glue:text}`sweep-layers`, {glue:text}`sweep-more` have a larger $r$ at {glue:text}`sweep-factor`
+# times the width; the changes range from {glue:text}`sweep-change-low:+.3f` to
+# {glue:text}`sweep-change-high:+.3f`, from at least {glue:text}`sweep-narrow-low:.2f` in the
+# narrowest to at least {glue:text}`sweep-wide-low:.2f` in the widest. Over the layers of the widest
+# the rank correlation of $r$ with $n$ is {glue:text}`rank-wide:+.2f`, over those of the untrained
+# network of this build {glue:text}`rank-untrained:+.2f`.
+#
+# An untrained network sits near $\sqrt3/2$ in any dimension. Dimension by itself does not make $r$
+# larger than that; it makes it alike for all filters, and it leaves room for training to turn the
+# weights towards their inputs, which is what lifts it.
 #
 # ## The first layer
 #
@@ -659,9 +739,9 @@ repaired.drop(columns="filters").rename(
 # The first layer takes no part, since its input is not binarized.
 
 # %% tags=["nbval-ignore-output"]
-by_activation = probes.as_table(probed["activations"])
+by_activation = probes.as_table(measured_now["activations"])
 figure, axes = plots.new_figure(2, 4, height=5.4)
-for statistics, ax in zip(probed["activations"], axes.flat, strict=True):
+for statistics, ax in zip(measured_now["activations"], axes.flat, strict=True):
     plots.plot_dot_products(statistics, ax, axis_labels=False)
 for ax in axes[-1]:
     ax.set_xlabel("$w^b\\cdot x^b$")
@@ -685,13 +765,21 @@ show(
 # %% tags=["nbval-ignore-output"]
 assert by_activation["r"].between(-1, 1).all()
 claims.record_layers("activations", by_activation, preset=preset, data=cifar10.provenance)
+wide_activations = probes.as_table(wide_probed.statistics["activations"])
+claims.record_layers(
+    "activations", wide_activations, preset=preset, data=wide_probed.data, run=WIDE
+)
 glue("activations-low", by_activation["r"].min())
 glue("activations-high", by_activation["r"].max())
+glue("wide-activations-low", wide_activations["r"].min())
+glue("wide-activations-high", wide_activations["r"].max())
 probes.for_readers(by_activation)
 
 # %% [markdown]
 # The correlations of the eight layers lie between {glue:text}`activations-low:.2f` and
-# {glue:text}`activations-high:.2f`.
+# {glue:text}`activations-high:.2f`; those of the published run, on {glue:text}`published-images`
+# images, between {glue:text}`wide-activations-low:.2f` and
+# {glue:text}`wide-activations-high:.2f`.
 #
 # ## A perceptron
 #
@@ -731,13 +819,25 @@ show(
 assert mlp_table["r"].between(-1, 1).all()
 claims.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
 glue("mlp-images", f"{len(mlp_images)} test images of {mnist.provenance.title}")
+PERCEPTRON = "mnist-mlp-fast-w0.5-s1"
+perceptron_probed = probed.published(PERCEPTRON)
+perceptron_table = probes.as_table(perceptron_probed.statistics["weights"])
+claims.record_layers(
+    "mnist", perceptron_table, preset=preset, data=perceptron_probed.data, run=PERCEPTRON
+)
+glue("perceptron-images", f"{perceptron_probed.images:,} test images of")
+glue("perceptron-data", perceptron_probed.data.title)
+glue("perceptron-low", perceptron_table["r"].min())
+glue("perceptron-high", perceptron_table["r"].max())
 glue("mlp-low", mlp_table["r"].min())
 glue("mlp-high", mlp_table["r"].max())
 probes.for_readers(mlp_table)
 
 # %% [markdown]
 # The correlations of its four layers lie between {glue:text}`mlp-low:.2f` and
-# {glue:text}`mlp-high:.2f`.
+# {glue:text}`mlp-high:.2f`; those of the published perceptron, on
+# {glue:text}`perceptron-images` {glue:text}`perceptron-data`, between
+# {glue:text}`perceptron-low:.2f` and {glue:text}`perceptron-high:.2f`.
 #
 # ## Informative directions
 #

@@ -230,6 +230,31 @@ def test_of_two_kinds_of_data_the_lesser_counts(tmp_path):
     assert (row.kind, row.data) == ("stand-in", "A; B")
 
 
+def test_a_published_run_is_judged_apart_from_this_build(tmp_path):
+    notebook(
+        tmp_path / "one.ipynb",
+        Record("x", 2.0, kind="stand-in", data="B"),
+        Record("x", 0.5, kind="folder", data="A", run="wide", note="layer fc1"),
+    )
+    known = {"x": rules(kind="interval", low=1)}
+    (row,) = claims.ledger("smoke", folder=tmp_path, claims=known)
+    assert (row.verdict, row.kind, row.data, len(row.records)) == (HOLDS, "stand-in", "B", 1)
+    assert row.published_verdict == (FAILS, row.published[0])
+    (record,) = ledger_table.as_records([row])
+    assert record["published"]["verdict"] == FAILS
+    assert (record["measured"], record["published"]["measured"]) == (2.0, 0.5)
+    page = ledger_table.as_html([row])
+    assert "<code>wide</code>" in page
+    assert f"<strong>0.5</strong><br>{FAILS}<br>layer fc1<br>A<br>" in page
+
+
+def test_without_a_published_run_its_column_is_empty(tmp_path):
+    notebook(tmp_path / "one.ipynb", Record("x", 2.0))
+    rows = claims.ledger("smoke", folder=tmp_path, claims={"x": rules(kind="interval", low=1)})
+    assert ledger_table.as_records(rows)[0]["published"] is None
+    assert ledger_table.as_html(rows).count("—") == 3  # that one, theory and paper
+
+
 @pytest.mark.parametrize("noted", ["y", "unknown"])
 def test_a_note_of_another_chapters_claim_is_refused(tmp_path, noted):
     other = Claim("y", "Y.", "P", "", "", "", "y", Rule("exact"), chapter="two")

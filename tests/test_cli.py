@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from notebooks_under_test import ROOT
 
-from bnn_geometry import cli, execute, progress, recipes, runs
+from bnn_geometry import cli, execute, probed, progress, recipes, runs
 from bnn_geometry.errors import UserError
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
@@ -180,11 +180,14 @@ def test_a_trained_run_can_be_probed(tiny, capsys, tmp_path):
     assert result["weights"][0]["n"] == 27
     assert [len(result[kind]) for kind in ("weights", "activations")] == [9, 8]
     assert all(-1 <= row["r"] <= 1 for row in result["weights"])
-    assert cli.main(["probe", out, "--images", "10"]) == 0
+    assert cli.main(["probe", out, "--images", "10", "--out", str(tmp_path / "kept")]) == 0
     shown = capsys.readouterr().out
     assert "weights: x·w^c against x·w^b" in shown
     assert "activations: w^b·x^c against w^b·x^b" in shown
     assert shown.count("conv2") == 2
+    assert probed.read(tmp_path / "kept").as_dict() == result
+    again = ["probe", out, "--images", "10", "--out", str(tmp_path / "kept")]
+    assert "choose another folder" in fails(capsys, *again)
 
 
 TRAIN = ["train", "mnist-mlp", "--width", "0.01", "--epochs", "2"]

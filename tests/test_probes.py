@@ -1,5 +1,6 @@
 """Streaming statistics against plain loops in float64, and cases whose answer is known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -476,6 +477,7 @@ def test_table_has_a_row_per_layer():
         "filter_r_25",
         "filter_r",
         "filter_r_75",
+        "filter_r_se",
         "slope",
         "disagreement",
     ]
@@ -487,6 +489,19 @@ def test_table_has_a_row_per_layer():
         assert row["filter_r"] == np.median(finite)
         assert row["filter_r_25"] <= row["filter_r"] <= row["filter_r_75"]
         assert row["filter_r_25"] == np.quantile(finite, 0.25)
+
+
+def test_error_of_the_median_is_that_of_gaussian_filters():
+    network, images = make("mlp")
+    (found, *_) = probes.probe_weights(network, images)
+    generator = np.random.default_rng(0)
+    drawn = [
+        dataclasses.replace(found, filter_r=0.5 + 0.01 * generator.standard_normal(101))
+        for _ in range(2000)
+    ]
+    table = probes.as_table(drawn)
+    # their spread, to its own sampling error (1/√(2·2000), 1.6 %) and that of a median's law
+    assert table["filter_r_se"].mean() == pytest.approx(table["filter_r"].std(), rel=0.06)
 
 
 # --- activations and directions -------------------------------------------------------------------

@@ -240,6 +240,7 @@ class Record:
     data: str = ""
     figure: str | None = None
     note: str = ""
+    run: str | None = None
 
 
 def _number(what: str, value: Any) -> float | None:
@@ -261,6 +262,7 @@ def record(
     data: Provenance | None = None,
     figure: str | None = None,
     note: str = "",
+    run: str | None = None,
 ) -> None:
     """Note in this notebook what was measured for a claim; nothing of it shows on the page.
 
@@ -283,6 +285,9 @@ def record(
         Name of the figure that shows it.
     note : str, optional
         Which layer, dimension or network this is.
+    run : str, optional
+        Name of the published run that this is about; it is judged apart from what this build
+        measured.
 
     Raises
     ------
@@ -308,6 +313,7 @@ def record(
         data=data.title if data else "",
         figure=figure,
         note=note,
+        run=run,
     )
     if entry.uncertainty is not None and entry.uncertainty < 0:
         raise ValueError(f"The uncertainty of {claim} is negative.")
@@ -324,6 +330,7 @@ def record_layers(
     preset: str,
     data: Provenance | None = None,
     figure: str | None = None,
+    run: str | None = None,
 ) -> None:
     """Note the correlation r of every layer for a claim, as :func:`record` does.
 
@@ -332,12 +339,12 @@ def record_layers(
     claim : str
     table : DataFrame
         Index layer; columns n (fan-in) and r.
-    preset, data, figure
+    preset, data, figure, run
         As for :func:`record`.
     """
     for layer, row in table.iterrows():
         note = f"layer {layer}, n = {row['n']:,.0f}"
-        record(claim, row["r"], preset=preset, data=data, figure=figure, note=note)
+        record(claim, row["r"], preset=preset, data=data, figure=figure, note=note, run=run)
 
 
 def read_records(notebook: Path) -> list[Record]:
@@ -401,13 +408,16 @@ class Row:
     ----------
     claim : Claim
     verdict : str
+        On what this build measured.
     shown : Record or None
-        The record that speaks most against the claim.
+        The record of this build that speaks most against the claim.
     records : tuple of Record
-        All of them.
+        All of this build's.
     preset : str
     kind : str or None
-        Kind of data; None where nothing was measured.
+        Kind of this build's data; None where nothing was measured.
+    published : tuple of Record
+        What was measured on published runs.
     """
 
     claim: Claim
@@ -416,6 +426,12 @@ class Row:
     records: tuple[Record, ...]
     preset: str
     kind: str | None
+    published: tuple[Record, ...] = ()
+
+    @property
+    def published_verdict(self) -> tuple[str, Record | None]:
+        """The verdict on the published runs, and what speaks most against the claim in them."""
+        return judge(self.claim, list(self.published))
 
     @property
     def expected(self) -> str | None:
@@ -467,10 +483,12 @@ def ledger(
             found[entry.claim].append(entry)
     rows = []
     for name, claim in claims.items():
-        verdict, shown = judge(claim, found[name])
-        kinds = {entry.kind for entry in found[name]} - {"none"} or {"none"}
-        kind = min(kinds, key=KINDS.index) if found[name] else None
-        rows.append(Row(claim, verdict, shown, tuple(found[name]), preset, kind))
+        built = [entry for entry in found[name] if not entry.run]
+        published = [entry for entry in found[name] if entry.run]
+        verdict, shown = judge(claim, built)
+        kinds = {entry.kind for entry in built} - {"none"} or {"none"}
+        kind = min(kinds, key=KINDS.index) if built else None
+        rows.append(Row(claim, verdict, shown, tuple(built), preset, kind, tuple(published)))
     return rows
 
 

@@ -227,10 +227,13 @@ def _publish(args: argparse.Namespace) -> None:
 
 def _probe(args: argparse.Namespace) -> None:
 
-    from bnn_geometry import probes, runs, training
+    from bnn_geometry import probed, probes, runs, training
 
     if args.images < 1:
         raise UserError(f"--images must be at least 1, not {args.images}.")
+    out = Path(args.out) if args.out else None
+    if out is not None and out.exists():  # told before the long run, not after it
+        raise UserError(f"There is something at {out} already: choose another folder.")
     name, root = (args.data, None) if args.data in data.DATASETS else (None, args.data)
     run = runs.read(Path(args.run_folder))
     dataset = data.load(name or run.recipe.dataset, root=root)
@@ -238,27 +241,25 @@ def _probe(args: argparse.Namespace) -> None:
     training.check_fit(network, dataset)
     images = dataset.test.sample(args.images, run.seed).images
     comparisons = (probes.WEIGHTS, probes.ACTIVATIONS)
-    found = probes.probe(network, images, comparisons, progress=True)
-    tables = {kind: probes.as_table(statistics) for kind, statistics in found.items()}
+    found = probed.Probed(
+        run=run.path.resolve().name,
+        of_sha256=run.info["sha256"]["weights.safetensors"],
+        data=dataset.provenance,
+        images=len(images),
+        statistics=probes.probe(network, images, comparisons, progress=True),
+    )
+    if out is not None:
+        probed.write(out, found)
     if args.json:
-        result: dict[str, Any] = {
-            "run": args.run_folder,
-            "data": dataset.provenance.title,
-            "images": len(images),
-        }
-        for kind, table in tables.items():
-            # JSON has no NaN: a filter whose dot products do not vary has no correlation
-            rows = table.astype(object).where(table.notna(), None).reset_index()
-            result[kind] = rows.to_dict("records")
-        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
     print(f"{args.run_folder} on {len(images)} test images of {dataset.provenance.title}")
-    for (kind, table), comparison in zip(tables.items(), comparisons, strict=True):
+    for comparison in comparisons:
         first, second = (
             text.replace("\\cdot ", "·") for text in (comparison.first, comparison.second)
         )
-        print(f"{kind}: {second} against {first}")
-        print(table.round(3).to_string())
+        print(f"{comparison.name}: {second} against {first}")
+        print(probes.as_table(found.statistics[comparison.name]).round(3).to_string())
 
 
 def _claims(args: argparse.Namespace) -> None:
@@ -380,6 +381,7 @@ def _parser() -> argparse.ArgumentParser:
         "--images", type=int, default=500, help="test images (default 500; all where fewer)"
     )
     sub.add_argument("--json", action="store_true")
+    sub.add_argument("--out", metavar="DIR", help="keep all that was found in a new folder")
 
     sub = command("claims", _claims, "Print the ledger of claims of the book that was built.")
     sub.add_argument("--preset", help="smoke, book or paper (default: $BNN_PRESET, else book)")

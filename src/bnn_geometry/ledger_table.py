@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bnn_geometry.claims import Row
+from bnn_geometry.claims import Record, Row
 
 
 def format_value(measured: float | bool, uncertainty: float | None = None) -> str:
@@ -43,6 +43,7 @@ def as_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
     listed = []
     for row in rows:
         shown = row.shown
+        published_verdict, published = row.published_verdict
         listed.append(
             {
                 "id": row.claim.id,
@@ -61,6 +62,16 @@ def as_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "expected": row.expected,
                 "chapter": row.claim.chapter,
                 "figure": shown.figure if shown else None,
+                "published": {
+                    "run": published.run,
+                    "measured": published.measured,
+                    "uncertainty": published.uncertainty,
+                    "note": published.note,
+                    "data": published.data,
+                    "verdict": published_verdict,
+                }
+                if published
+                else None,
             }
         )
     return listed
@@ -78,12 +89,13 @@ def as_text(rows: Iterable[Row]) -> str:
 
 # column → share of the width, per cent
 _COLUMNS = {
-    "Claim": 22,
-    "Verdict": 18,
-    "This build": 24,
-    "Theory": 17,
-    "Paper": 8,
-    "Stated by": 11,
+    "Claim": 20,
+    "Verdict": 16,
+    "This build": 20,
+    "Published run": 16,
+    "Theory": 13,
+    "Paper": 6,
+    "Stated by": 9,
 }
 
 
@@ -93,22 +105,42 @@ def _marked_up(text: str) -> str:
     return re.sub(r"\^(?:\(([^()]*)\)|(\w))", lambda m: f"<sup>{m[1] or m[2]}</sup>", escaped)
 
 
+def _value(shown: Record) -> str:
+    theory = ""
+    if shown.theory is not None:
+        theory = f"; theory {shown.theory:{_style(shown.uncertainty)}}".replace("-", "−")
+    return (
+        f"<strong>{_marked_up(format_value(shown.measured, shown.uncertainty) + theory)}</strong>"
+    )
+
+
+def _link(chapter: str, shown: Record) -> str:
+    anchor = f"#{shown.figure}" if shown.figure else ""
+    to = "figure in" if shown.figure else "chapter"
+    return f'<a href="{chapter}.html{html.escape(anchor)}">{to} {chapter}</a>'
+
+
+def _weakest(records: tuple[Record, ...]) -> str:
+    return f"; weakest of {len(records)}" if len(records) > 1 else ""
+
+
 def _cells(row: Row) -> list[str]:
     claim, shown = row.claim, row.shown
     e = _marked_up
     build = "—"
     if shown is not None:
-        theory = ""
-        if shown.theory is not None:
-            theory = f"; theory {shown.theory:{_style(shown.uncertainty)}}".replace("-", "−")
-        value = format_value(shown.measured, shown.uncertainty)
         of = f"{claim.quantity}, {shown.note}" if shown.note else claim.quantity
-        several = f"; weakest of {len(row.records)}" if len(row.records) > 1 else ""
         on = f"<br>{e(row.data)}" if row.data else "<br>simulation"
-        anchor = f"#{shown.figure}" if shown.figure else ""
-        to = "figure in" if shown.figure else "chapter"
-        link = f'<a href="{claim.chapter}.html{html.escape(anchor)}">{to} {claim.chapter}</a>'
-        build = f"<strong>{e(value + theory)}</strong><br>{e(of + several)}{on}<br>{link}"
+        said = e(of + _weakest(row.records))
+        build = f"{_value(shown)}<br>{said}{on}<br>{_link(claim.chapter, shown)}"
+    published = "—"
+    verdict, shown = row.published_verdict
+    if shown is not None:
+        said = e(f"{shown.note}{_weakest(row.published)}".lstrip("; "))
+        published = (
+            f"{_value(shown)}<br>{e(verdict)}<br>{said}<br>{e(shown.data)}<br>"
+            f"<code>{html.escape(shown.run)}</code>"
+        )
     odd = "" if row.expected in (None, row.verdict) else f"<br>expected: {e(row.expected)}"
     rule = str(claim.rule) + (f"; in part: {claim.partial}" if claim.partial else "")
     why = f"<br>({e(claim.why)})" if claim.why else ""
@@ -117,6 +149,7 @@ def _cells(row: Row) -> list[str]:
         f"{e(claim.claim)}<br><code>{html.escape(claim.id)}</code>",
         f"<strong>{e(row.verdict)}</strong>{odd}<br>{e(rule)}{why}",
         build,
+        published,
         e(claim.theory) or "—",
         e(claim.paper) or "—",
         f"{e(claim.stated_by)}{where}",
@@ -136,6 +169,6 @@ def as_html(rows: Iterable[Row]) -> str:
     )
     return (
         '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="Ledger of claims">'
-        '<table class="table" style="min-width: 54rem">'
+        '<table class="table" style="min-width: 62rem">'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )

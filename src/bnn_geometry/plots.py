@@ -35,6 +35,9 @@ LOOKS = (
 )
 """Colour, marker and line of up to six curves: any one of them tells the curves apart."""
 
+MARKERS = "osD^v<>PX*"
+"""Of up to ten curves in the order of their colours: the layers of a network."""
+
 STYLE = {
     **sns.axes_style("ticks"),
     **sns.plotting_context("notebook", font_scale=0.9),

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from bnn_geometry.plots import BLUE, LOOKS, VERMILION
+from bnn_geometry.plots import BLUE, LOOKS, MARKERS, VERMILION
 
 
 def plot_r_of_controls(tables: Sequence[tuple[str, pd.DataFrame]], ax: Axes) -> Axes:
@@ -92,6 +92,26 @@ def log_dimension_axis(ax: Axes) -> None:
     shown = [t for t in ticks if low <= t <= high]
     ax.set_xticks(shown, [f"{t:,}" for t in shown])
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def plot_r_against_fan_in(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Median r of a filter against n, a line for each layer over networks of several widths.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns layer, n and filter_r, a row for each layer of each network.
+    ax : Axes
+    """
+    names = table["layer"].unique()
+    colours = sns.color_palette("viridis", len(names))
+    for i, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        rows = table[table["layer"] == name].sort_values("n")
+        marker = MARKERS[i % len(MARKERS)]
+        ax.plot(rows["n"], rows["filter_r"], marker=marker, ms=4.5, lw=1.2, color=colour)
+    ax.set(ylabel="r of a filter (median)")
+    log_dimension_axis(ax)
+    return ax
 
 
 def plot_spread(table: pd.DataFrame, ax: Axes) -> Axes:

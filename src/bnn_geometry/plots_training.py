@@ -10,12 +10,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from bnn_geometry.plots import BLUE, LOOKS
+from bnn_geometry.plots import BLUE, LOOKS, MARKERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MARKERS = "osD^v<>PX*"
 
 
 def plot_errors(curves: Sequence[tuple[str, pd.DataFrame]], ax: Axes, *, title: str) -> Axes:

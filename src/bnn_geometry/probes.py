@@ -346,7 +346,11 @@ def probe_activations(
 
 
 def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
-    """One row per layer: fan-in, r, median per-filter r and quartiles, slope, sign disagreement."""
+    """One row per layer: fan-in, r, median per-filter r and quartiles, slope, sign disagreement.
+
+    filter_r_se is the standard error of the median over filters, as for Gaussian ones with the same
+    quartiles.
+    """
     rows = []
     for s in statistics:
         finite = s.filter_r[np.isfinite(s.filter_r)]
@@ -360,6 +364,10 @@ def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
                 "filter_r_25": quartiles[0],
                 "filter_r": quartiles[1],
                 "filter_r_75": quartiles[2],
+                # √(π/2) times that of a mean; the quartiles of a Gaussian are 1.349 s.d. apart
+                "filter_r_se": np.sqrt(np.pi / 2 / max(len(finite), 1))
+                * (quartiles[2] - quartiles[0])
+                / 1.349,
                 "slope": s.slope,
                 "disagreement": s.disagreement,
             }

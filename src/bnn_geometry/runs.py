@@ -268,7 +268,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o755)  # mkdtemp's 0700 would follow the folder to where it is published
         temporary.rename(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"The run could not be written to {path}: {error}.") from error
+        raise UserError(f"{path} could not be written: {error}.") from error
     finally:
         if temporary is not None:  # there no more once it was renamed
             shutil.rmtree(temporary, ignore_errors=True)
