@@ -96,6 +96,7 @@ def write(path: Path, probed: Probed) -> None:
     }
     with new_folder(path) as folder:
         save_file(arrays, folder / ARRAYS)
+        (folder / ARRAYS).chmod(0o644)  # as the other files: it is made for one user
         sealed.write(folder, FILE, values, [ARRAYS])
 
 
