@@ -857,11 +857,7 @@ by_kind = found.pivot_table(
 )[list(directions.KINDS)]
 by_kind.insert(0, "n", [layer.fan_in for layer in layers.values()])
 figure, axes = plots.new_figure(height=3.4, width=6.5)
-for kind, (colour, marker, _) in zip(directions.KINDS, plots.LOOKS, strict=False):
-    axes[0, 0].plot(by_kind["n"], by_kind[kind], marker, ms=6, mfc="none", color=colour, label=kind)
-axes[0, 0].set(ylabel="r of x·v and x·bin(v) (median)")
-figures.log_dimension_axis(axes[0, 0])
-axes[0, 0].legend()
+figures.plot_directions(by_kind, axes[0, 0])
 show(
     figure,
     name="fig-directions",
@@ -952,20 +948,7 @@ for label, names in switched.items():
     }
 latent_errors = pd.DataFrame(rows).T
 figure, axes = plots.new_figure(height=3.4)
-for column, (colour, marker, _) in zip(latent_errors, plots.LOOKS, strict=False):
-    axes[0, 0].plot(
-        range(len(latent_errors)),
-        latent_errors[column],
-        marker,
-        ms=6,
-        mfc="none",
-        color=colour,
-        label=column,
-    )
-axes[0, 0].axhline(latent_errors.iloc[0, 0], color="black", lw=1, ls="--", label="all binary")
-axes[0, 0].set_xticks(range(len(latent_errors)), latent_errors.index)
-axes[0, 0].set(xlabel="layers that compute with latent weights", ylabel="test error (%)")
-axes[0, 0].set_ylim(0, 100)
+figures.plot_switched_layers(latent_errors, axes[0, 0])
 axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 show(
     figure,

@@ -181,3 +181,39 @@ def plot_models(models: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(ylabel="r of a filter (median)")
     ax.grid(axis="x", visible=False)
     return ax
+
+
+def plot_directions(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Correlation of x·v with x·bin(v) against n for several kinds of directions v.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row per layer; n, and a column for each kind.
+    ax : Axes
+    """
+    for kind, (colour, marker, _) in zip(table.columns.drop("n"), LOOKS, strict=False):
+        ax.plot(table["n"], table[kind], marker, ms=6, mfc="none", color=colour, label=kind)
+    ax.set(ylabel="r of x·v and x·bin(v) (median)")
+    log_dimension_axis(ax)
+    ax.legend()
+    return ax
+
+
+def plot_switched_layers(errors: pd.DataFrame, ax: Axes) -> Axes:
+    """Test error when some layers compute with other weights, for several ways to treat the rest.
+
+    Parameters
+    ----------
+    errors : DataFrame
+        Per cent. Index: the layers that are switched, the first row none of them; a column for each
+        way. The first number of all is drawn as a line.
+    ax : Axes
+    """
+    x = range(len(errors))
+    for column, (colour, marker, _) in zip(errors, LOOKS, strict=False):
+        ax.plot(x, errors[column], marker, ms=6, mfc="none", color=colour, label=column)
+    ax.axhline(errors.iloc[0, 0], color="black", lw=1, ls="--", label="all binary")
+    ax.set_xticks(x, errors.index)
+    ax.set(xlabel="layers that compute with latent weights", ylabel="test error (%)", ylim=(0, 100))
+    return ax
