@@ -5,7 +5,6 @@
 #     data: [cifar10, mnist]
 #     runs:
 #       - cifar10-convnet-fast-w0.5-s1
-#       - cifar10-convnet-fast-w0.25-s1
 #       - cifar10-convnet-fast-w0.125-s1
 #       - cifar10-convnet-fast-w0.0625-s1
 #       - mnist-mlp-fast-w0.5-s1
@@ -473,7 +472,7 @@ glue("off-covariance-layer", apart["covariance"].idxmax())
 glue("off-identity", identity_gap.max())
 glue("off-diagonal", (models["measured"] - models["diagonal"]).abs().max())
 glue("off-product", product_gap.max())
-apart.round(3)
+apart.round(3).astype(object).where(apart.notna(), "—")
 
 # %% [markdown]
 # The table has the median over filters of the difference between predicted and measured $r$. With
@@ -532,6 +531,7 @@ spread = pd.DataFrame(
             "theory": theory.angle_sd(
                 laws.empirical(layer.weight.detach().flatten()[:20_000].numpy()), layer.fan_in
             ),
+            "uniform": theory.angle_sd(laws.UNIFORM, layer.fan_in),
             "own limit": own[name],
             "median": float(found["angle"].median()),
         }
@@ -548,13 +548,15 @@ show(
     name="fig-spread",
     caption=(
         "Standard deviation of that angle over the filters of a layer against the fan-in, with "
-        "its standard error, and what independent entries of the layer's own distribution would "
-        f"give. Trained on {cifar10.provenance.title}; width {width(run.recipe.width)}, preset "
-        f"{preset}, seed {seed}."
+        "its standard error, and what independent entries would give: uniform ones, in any "
+        "dimension, and ones with the layer's own distribution. Trained on "
+        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
+        f"{seed}."
     ),
     alt=(
         "Standard deviation of the angle against fan-in on logarithmic axes, a labelled point with "
-        "error bar for each layer, and a falling line for independent entries."
+        "error bar for each layer with a mark for independent entries near it, and a falling line "
+        "for uniform ones."
     ),
 )
 
@@ -564,7 +566,15 @@ off = (spread["median"] - spread["own limit"]).abs()
 glue("slope", slope)
 glue("own-off", off.max())
 glue("own-off-layer", off.idxmax())
-spread.round(2)
+spread.assign(n=spread["n"].astype(int)).drop(columns="uniform").rename(
+    columns={
+        "sd": "s.d. of the angle (°)",
+        "sd_error": "s.e.",
+        "theory": "s.d., independent (°)",
+        "own limit": "limit of own entries (°)",
+        "median": "median angle (°)",
+    }
+).round(2)
 
 # %% [markdown]
 # The median of a layer is within {glue:text}`own-off:.1f`° ({glue:text}`own-off-layer`) of the
@@ -575,12 +585,12 @@ spread.round(2)
 # ## Is it dimension that makes r?
 #
 # The paper puts the weaker correlation of the first layer down to its dimension. Layers differ in
-# more than that, so {numref}`fig-r-against-n` changes the dimension of each of them: it has four
-# published runs with the same recipe and four widths ({doc}`training`), and the layers of the
+# more than that, so {numref}`fig-r-against-n` changes the dimension of each of them: it has three
+# published runs with the same recipe and three widths ({doc}`training`), and the layers of the
 # widest against the epoch.
 
 # %%
-SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 4, 1 / 2)}
+SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 2)}
 
 
 def at_the_end(found: runs.Run) -> pd.DataFrame:
@@ -613,7 +623,7 @@ show(
         "made by this build."
     ),
     alt=(
-        "Left, correlation against fan-in with a line for each of nine layers over four widths; "
+        "Left, correlation against fan-in with a line for each of nine layers over the widths; "
         "right, correlation against the epoch with a line for each layer, and a dashed line at "
         "0.87."
     ),
@@ -637,11 +647,19 @@ glue("sweep-change-low", change.drop("conv1").min())
 glue("sweep-change-high", change.drop("conv1").max())
 glue("sweep-narrow-low", r_by_width.drop("conv1").iloc[:, 0].min())
 glue("sweep-wide-low", r_by_width.drop("conv1")[widest].min())
+by_epoch = wide.measurements.pivot(index="epoch", columns="layer", values="filter_r")
+began, ended = by_epoch.iloc[0], by_epoch.iloc[-1]
+glue("epoch-first-low", began.min())
+glue("epoch-first-high", began.max())
+glue("epoch-first-conv1", began["conv1"])
+glue("epoch-last-conv1", ended["conv1"])
+glue("epoch-fallen", int((ended < began).sum()))
+glue("epoch-layers", len(began))
 glue("sweep-factor", f"{widest / r_by_width.columns.min():.0f}")
 r_by_width.rename(columns=width).round(3)
 
 # %% [markdown]
-# The first layer has the same dimension in all four and a median of
+# The first layer has the same dimension in all of them and a median of
 # {glue:text}`sweep-first-low:.2f` to {glue:text}`sweep-first-high:.2f`. Of the other
 # {glue:text}`sweep-layers`, {glue:text}`sweep-more` have a larger $r$ at {glue:text}`sweep-factor`
 # times the width; the changes range from {glue:text}`sweep-change-low:+.3f` to
@@ -650,9 +668,14 @@ r_by_width.rename(columns=width).round(3)
 # the rank correlation of $r$ with $n$ is {glue:text}`rank-wide:+.2f`, over those of the untrained
 # network of this build {glue:text}`rank-untrained:+.2f`.
 #
-# An untrained network sits near $\sqrt3/2$ in any dimension. Dimension by itself does not make $r$
-# larger than that; it makes it alike for all filters, and it leaves room for training to turn the
-# weights towards their inputs, which is what lifts it.
+# An untrained network sits near $\sqrt3/2$ in any dimension: dimension does not make $r$ larger
+# than that, but where weights are trained alike, the wider network has the larger $r$. Nor does $r$
+# grow as training goes on. After the first epoch the medians of the widest lie between
+# {glue:text}`epoch-first-low:.3f` and {glue:text}`epoch-first-high:.3f`, the first layer among them
+# with {glue:text}`epoch-first-conv1:.3f`; after the last the first layer has come down to
+# {glue:text}`epoch-last-conv1:.3f`, and {glue:text}`epoch-fallen` of the {glue:text}`epoch-layers`
+# layers are below where they were. One reading is that weights turn at once towards the directions
+# in which their inputs vary, and later, in part, away from them again.
 #
 # ## The first layer
 #

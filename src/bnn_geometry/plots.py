@@ -114,9 +114,7 @@ def plot_dot_products(statistics: LayerStatistics, ax: Axes, *, axis_labels: boo
     ax.set_ylim(y[0], y[-1])
     ax.grid(False)
     name = f"{statistics.layer}: n = {statistics.fan_in:,}"
-    ax.set_title(
-        f"{name}, r = {statistics.r:.2f}" if axis_labels else f"{name}\nr = {statistics.r:.2f}"
-    )
+    ax.set_title(f"{name}\nr = {statistics.r:.2f}")
     if axis_labels:
         ax.set(xlabel="$x\\cdot w^b$", ylabel="$x\\cdot w^c$")
     return ax

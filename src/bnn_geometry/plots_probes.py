@@ -120,12 +120,13 @@ def plot_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        Index layer; columns n, sd, sd_error and theory (of independent entries with the layer's
-        own law), degrees.
+        Index layer; columns n, sd, sd_error, theory (of independent entries with the layer's own
+        law) and uniform (of uniform ones), degrees.
     ax : Axes
     """
     ordered = table.sort_values("n")
-    ax.plot(ordered["n"], ordered["theory"], color="black", lw=1.2, label="independent entries")
+    ax.plot(ordered["n"], ordered["uniform"], color="black", lw=1, label="uniform entries")
+    ax.plot(table["n"], table["theory"], "k_", ms=11, label="independent, the layer's entries")
     ax.errorbar(
         table["n"],
         table["sd"],
