@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from torch import nn
 
-from bnn_geometry import convert, layers, models, presets, probes, training
+from bnn_geometry import convert, layers, models, presets, probes, recipes, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
 
@@ -337,6 +337,105 @@ def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset)
     changed = preset.continuous.with_(activation="binary", lr=preset.convnet.lr)
     assert changed == preset.convnet
     assert preset.continuous.activation != "binary"
+
+
+# --- some layers ----------------------------------------------------------------------------------
+
+
+@each_kind
+def test_layers_named_become_binary_with_what_enters_them_and_no_other(kind):
+    network, _ = make(kind)
+    names = list(weight_layers(network))
+    third = convert.binarize(network, activations=True, layers=[names[2]])
+    for name, layer in weight_layers(third).items():
+        w = weight_layers(network)[name].weight
+        expected = torch.where(w > 0, 1.0, -1.0) if name == names[2] else w
+        assert torch.equal(layer.weight, expected)
+    order = [
+        type(m).__name__
+        for m in third.modules()
+        if isinstance(m, BinaryActivation | nn.Hardtanh | BinaryConv2d | BinaryLinear)
+    ]
+    # activation 1 enters layer 2, activation 2 layer 3
+    acts = [n for n in order if n in ("BinaryActivation", "Hardtanh")]
+    assert acts == ["Hardtanh", "BinaryActivation"] + ["Hardtanh"] * (len(names) - 3)
+    assert third.activation == "hardtanh"
+
+
+@each_kind
+def test_layer_after_layer_ends_in_the_binary_network(kind):
+    network, shown = make(kind)
+    x = training.scale_images(shown)
+    step = network
+    for name in weight_layers(network):
+        step = convert.binarize(step, activations=True, layers=[name])
+    whole = convert.binarize(network, activations=True)
+    with torch.no_grad():
+        assert torch.equal(step(x), whole(x))
+    assert step.activation == "binary"
+    nothing = convert.binarize(network, activations=True, layers=[])
+    with torch.no_grad():
+        assert torch.equal(nothing(x), network(x))
+
+
+def test_nothing_binary_enters_the_first_layer():
+    network, _ = make("convnet")
+    first = convert.binarize_activations(network, layers=["conv1"])
+    assert not any(isinstance(m, BinaryActivation) for m in first.modules())
+    with pytest.raises(UserError, match="no layer 'conv9': it has conv1, conv2"):
+        convert.binarize(network, layers=["conv9"])
+
+
+# --- where fine-tuning starts ---------------------------------------------------------------------
+
+
+@each_kind
+def test_latents_have_the_signs_and_directions_of_the_network(kind):
+    network, shown = make(kind)
+    model = "cifar10-convnet" if kind == "convnet" else "mnist-mlp"
+    width = 1 / 32 if kind == "convnet" else 1 / 128
+    recipe = recipes.recipe(model, "fast").with_(width=width, norm_epsilon=1e-4)
+    start = convert.as_latents(network, recipe)
+    x = training.scale_images(shown)
+    with torch.no_grad():  # what the binary network computes at once is what was binarized
+        assert torch.equal(start(x), convert.binarize(network, activations=True)(x))
+    for name, layer in weight_layers(start).items():
+        w = weight_layers(network)[name].weight.flatten(1)
+        by_hand = w * (0.5 / w.abs().mean(1, keepdim=True))
+        torch.testing.assert_close(layer.weight.flatten(1), by_hand.clamp(-1, 1))
+        assert layer.binary
+    with torch.no_grad():  # the scale of a filter is not taken over
+        for layer in weight_layers(network).values():
+            layer.weight.mul_(4)
+    again = convert.as_latents(network, recipe)
+    for name, layer in weight_layers(again).items():
+        assert torch.equal(layer.weight, weight_layers(start)[name].weight)
+
+
+def test_latents_of_another_network_are_refused():
+    network, _ = make("mlp")
+    fast = recipes.recipe("mnist-mlp", "fast")
+    with pytest.raises(UserError, match="does not have the layers of the recipe"):
+        convert.as_latents(network, fast.with_(width=1 / 64))
+    with pytest.raises(UserError, match="for a binary network, not for one of relu"):
+        convert.as_latents(network, fast.with_(activation="relu"))
+    with torch.no_grad():
+        network.fc1.weight[0, 0] = float("nan")
+    with pytest.raises(UserError, match="not finite"):
+        convert.as_latents(network, fast.with_(width=1 / 128))
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
+def test_fine_tuning_is_of_the_same_network_and_shorter(preset):
+    short, whole = preset.fine_tuning, preset.convnet
+    for field in ("model", "dataset", "width", "activation", "loss", "norm_epsilon"):
+        assert getattr(short, field) == getattr(whole, field)
+    assert short.activation == "binary"
+    images = [r.epochs * (r.train_images or 50_000) for r in (short, whole)]
+    assert images[0] <= images[1] / 4
+
+
+# --- latents at test time -------------------------------------------------------------------------
 
 
 def test_layers_that_compute_with_their_latents():

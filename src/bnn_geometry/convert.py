@@ -1,7 +1,8 @@
 r"""Binarize a network that was trained with continuous weights (section 5.2 of the paper).
 
 Two ways to put bin(w) in the place of w: as it is, or times the scale α that brings it closest
-to w (Rastegari et al. 2016, XNOR-Net). What a batch norm has remembered of its inputs no longer
+to w (Rastegari et al. 2016, XNOR-Net); in all layers or in some. What a batch norm has remembered
+of its inputs no longer
 fits after either; :func:`refit_batch_norm` measures it again. Every function leaves the network it
 is given as it was and returns a copy.
 """
@@ -16,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.layers import BinaryActivation, weight_layers
+from bnn_geometry.layers import BinaryActivation, clip_latents, weight_layers
 from bnn_geometry.models import MLP, ConvNet
 from bnn_geometry.quantize import binarize as bin_
-from bnn_geometry.training import scale_images
+from bnn_geometry.recipes import Recipe
+from bnn_geometry.training import scale_images, start
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -69,8 +71,21 @@ def optimal_scale(weight: Tensor) -> Scale:
     return Scale(alpha.squeeze(1), residual)
 
 
+def _chosen(network: nn.Module, layers: Iterable[str] | None) -> set[str]:
+    # Names of weight layers; all of them where none are named.
+    known = weight_layers(network)
+    if layers is None:
+        return set(known)
+    chosen = set(layers)
+    for name in sorted(chosen - set(known)):
+        raise UserError(f"The network has no layer {name!r}: it has {', '.join(known)}.")
+    return chosen
+
+
 @torch.no_grad()
-def binarize_weights(network: Network, *, scaled: bool = False) -> Network:
+def binarize_weights(
+    network: Network, *, scaled: bool = False, layers: Iterable[str] | None = None
+) -> Network:
     """A copy whose weight layers compute with bin(w), or with α·bin(w).
 
     The copy holds these values as its weights, and no latent ones: to binarize it again changes
@@ -82,17 +97,23 @@ def binarize_weights(network: Network, *, scaled: bool = False) -> Network:
         Any network made of :class:`BinaryLinear` and :class:`BinaryConv2d`.
     scaled : bool
         Multiply by α = mean|w| of the filter.
+    layers : iterable of str, optional
+        Names of weight layers; all of them if left out.
 
     Raises
     ------
     UserError
-        If the network has no weight layer, or a layer a weight that is not finite.
+        If the network has no weight layer or none of a name, or a layer a weight that is not
+        finite.
     """
     network = copy.deepcopy(network)
-    layers = weight_layers(network)
-    if not layers:
+    known = weight_layers(network)
+    if not known:
         raise UserError("The network has no weight layer to binarize.")
-    for name, layer in layers.items():
+    chosen = _chosen(network, layers)
+    for name, layer in known.items():
+        if name not in chosen:
+            continue
         if not torch.isfinite(layer.weight).all():
             raise UserError(f"Layer {name} has weights that are not finite: they have no sign.")
         values = bin_(layer.weight)
@@ -123,30 +144,62 @@ def compute_with_latents(network: Network, layers: Iterable[str]) -> Network:
     """
     network = copy.deepcopy(network)
     known = weight_layers(network)
-    for name in layers:
-        if name not in known:
-            raise UserError(f"The network has no layer {name!r}: it has {', '.join(known)}.")
+    for name in _chosen(network, layers):
         known[name].binary = False
     return network
 
 
-def binarize_activations(network: Network) -> Network:
+def _entered_layers(network: nn.Module) -> dict[str, str | None]:
+    # Activation → the weight layer that it enters: the next in the order of the network's modules.
+    entered: dict[str, str | None] = {}
+    waiting: list[str] = []
+    known = weight_layers(network)
+    for name, module in network.named_modules():
+        if isinstance(module, CONTINUOUS_ACTIVATIONS):
+            waiting.append(name)
+        elif name in known:
+            entered |= dict.fromkeys(waiting, name)
+            waiting = []
+    return entered | dict.fromkeys(waiting)
+
+
+def binarize_activations(network: Network, *, layers: Iterable[str] | None = None) -> Network:
     """A copy with bin in the place of every hard tanh and rectifier.
 
     A network without either has nothing to replace: its copy computes what it does.
+
+    Parameters
+    ----------
+    network : Module
+    layers : iterable of str, optional
+        Replace only what enters these weight layers, whose children the network must apply in
+        their order; all if left out. Nothing that could be replaced enters the first layer.
+
+    Raises
+    ------
+    UserError
+        If there is no weight layer of a name.
     """
     network = copy.deepcopy(network)
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, CONTINUOUS_ACTIVATIONS):
-                setattr(parent, name, BinaryActivation().train(child.training))
-    if isinstance(network, ConvNet | MLP):
+    chosen = _chosen(network, layers)
+    entered = _entered_layers(network)
+    for name, layer in entered.items():
+        if layers is None or layer in chosen:
+            parent, _, child = name.rpartition(".")
+            old = network.get_submodule(name)
+            setattr(network.get_submodule(parent), child, BinaryActivation().train(old.training))
+    if isinstance(network, ConvNet | MLP) and not _entered_layers(network):
         network.activation = "binary"
     return network
 
 
 def binarize(
-    network: Network, *, weights: bool = True, activations: bool = False, scaled: bool = False
+    network: Network,
+    *,
+    weights: bool = True,
+    activations: bool = False,
+    scaled: bool = False,
+    layers: Iterable[str] | None = None,
 ) -> Network:
     """A copy of a network with binary weights, binary activations or both.
 
@@ -157,6 +210,8 @@ def binarize(
         What to binarize: see :func:`binarize_weights` and :func:`binarize_activations`.
     scaled : bool
         Scale the binary weights of each filter by their α.
+    layers : iterable of str, optional
+        The weight layers whose weights, and whose input, become binary; all of them if left out.
 
     Raises
     ------
@@ -169,9 +224,54 @@ def binarize(
         raise ValueError("Say what to binarize: weights, activations or both.")
     if scaled and not weights:
         raise ValueError("Only binary weights can be scaled: binarize the weights too.")
+    layers = None if layers is None else list(layers)
     if activations:
-        network = binarize_activations(network)
-    return binarize_weights(network, scaled=scaled) if weights else network
+        network = binarize_activations(network, layers=layers)
+    return binarize_weights(network, scaled=scaled, layers=layers) if weights else network
+
+
+@torch.no_grad()
+def as_latents(network: nn.Module, recipe: Recipe) -> ConvNet | MLP:
+    """A binary network whose latent weights are a continuous network's: where fine-tuning starts.
+
+    bin takes no notice of a filter's scale, but training does: a step of the optimizer moves a
+    large latent less, relative to its size. Each filter is scaled to mean |w| = init_scale/2, that
+    of the uniform weights from which a binary network is trained otherwise, and clipped to [−1, 1].
+    Batch norms are those of the continuous network.
+
+    Parameters
+    ----------
+    network : Module
+        With continuous weights.
+    recipe : Recipe
+        How the binary network is to be trained; it has the network's model and width.
+
+    Returns
+    -------
+    ConvNet or MLP
+        In evaluation mode.
+
+    Raises
+    ------
+    UserError
+        If the recipe is not one of a binary network, the network has other layers than the
+        recipe's, or a weight is not finite.
+    """
+    if recipe.activation != "binary":
+        raise UserError(
+            f"Latent weights are for a binary network, not for one of {recipe.activation}."
+        )
+    binary = start(recipe, seed=0)
+    try:
+        binary.load_state_dict(network.state_dict())
+    except RuntimeError as error:
+        raise UserError("The network does not have the layers of the recipe's.") from error
+    for layer in weight_layers(binary).values():
+        scale = optimal_scale(layer.weight).alpha.to(layer.weight.dtype)
+        factor = torch.where(scale > 0, 0.5 * recipe.init_scale / scale, 0.0)
+        layer.weight.mul_(factor.reshape(-1, *[1] * (layer.weight.ndim - 1)))
+    clip_latents(binary)
+    return binary.eval()
 
 
 @torch.no_grad()
