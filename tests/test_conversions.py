@@ -141,6 +141,24 @@ def test_damaged_or_missing_tables_are_a_sentence(tmp_path, name):
         conversions.read(tmp_path)
 
 
+def test_published_tables_are_of_the_published_runs():
+    found = conversions.read(runs.published_root() / "pretrained")
+    continuous, binary = (runs.published(found.settings[k]) for k in ("continuous", "binary"))
+    assert continuous.recipe == binary.recipe.with_(activation=continuous.recipe.activation)
+    assert continuous.data["fingerprint"] == found.data["fingerprint"] == binary.data["fingerprint"]
+    ways = {(c.group, c.name) for c in conversions.every(continuous.network())}
+    table = found.conversions
+    assert set(zip(table["group"], table["converted"], strict=True)) <= ways
+    assert {"parts", "magnitudes"} <= set(table["group"])
+    assert not table.duplicated(["activation", "group", "converted"]).any()
+    assert table[["kept", "refitted"]].stack().between(0, 1).all()
+    # the images that were measured are some of those that the run was evaluated on
+    for run, activation in ((continuous, continuous.recipe.activation), (binary, "binary")):
+        row = table[(table["activation"] == activation) & (table["converted"] == "nothing")].iloc[0]
+        p = run.kept["test_error"]
+        assert abs(row["kept"] - p) <= 4 * (p * (1 - p) / row["test_images"]) ** 0.5
+
+
 @pytest.fixture
 def tool(monkeypatch):
     spec = importlib.util.spec_from_file_location("pretrained_tool", ROOT / "tools/pretrained.py")

@@ -85,7 +85,7 @@ def plot_residuals(scales: pd.DataFrame, expected: pd.DataFrame, ax: Axes) -> Ax
         ax.plot(x, expected[column], color=colour, lw=1.6, ls=style, label=label)
     ax.set(xlabel="", ylabel="residual $\\sin^2\\theta$ of a filter")
     ax.set_ylim(bottom=0)
-    ax.tick_params(axis="x", labelsize="small")
+    ax.tick_params(axis="x", labelsize="small", rotation=45)
     ax.grid(axis="x", visible=False)
     ax.legend(fontsize="small", loc="lower right")
     return ax
@@ -115,7 +115,8 @@ def plot_magnitudes(
             ax.stairs(rows["density"], edges, color=colour, ls=style, lw=1.8, label=label)
         for (label, (t, density)), style in zip(laws.items(), ((0, (5, 2)), ":"), strict=False):
             ax.plot(t, density, color="black", lw=1, ls=style, label=label)
-        ax.set(title=name, xlim=(0, edges[-1]), ylim=(0, 2))
+        ax.set(title=name, xlim=(0, edges[-1]))
+        ax.set_ylim(bottom=0)
 
 
 def plot_turns(
@@ -150,7 +151,7 @@ def plot_turns(
                 ax.annotate(
                     str(name),
                     (row["angle"], row["refitted"]),
-                    xytext=(7, -4),
+                    xytext=(6, 6),
                     textcoords="offset points",
                     fontsize="x-small",
                 )
