@@ -314,8 +314,10 @@ pd.DataFrame(
 # again it is {glue:text}`unit-refitted:.1f` %. Only the old statistics with the new lengths do
 # harm: {glue:text}`unit-kept:.1f` %. And of the networks binarized plainly and with $\alpha$, both
 # refitted, {glue:text}`changed` of {glue:text}`few-images` test images are put into different
-# classes. This is why plain signs fail at first: without refitting, $\mathrm{bin}(w)$ makes every
-# dot product about $1/\alpha$ times as large as batch norm expects, and the activations saturate.
+# classes. So much for the length: without refitting,
+# $\mathrm{bin}(w)$ makes every dot product about $1/\alpha$ times as large as batch norm expects,
+# and the activations saturate. But with $\alpha$ the length is right, and yet the old statistics do
+# not fit: the last table of this section says why.
 #
 # {numref}`fig-scales` sets the scale of every filter beside its theory. In units of the root mean
 # square of its weights $\alpha$ is the cosine of the angle, so that it tells the law of the
@@ -373,6 +375,10 @@ glue("own-off", off.max())
 glue("own-off-layer", off.idxmax())
 glue("own-wider-low", wider.min())
 glue("own-wider-high", wider.max())
+spread = local["filter_r"] / slopes
+assert (spread > 0).all()
+glue("spread-low", spread.min())
+glue("spread-high", spread.max())
 glue("slope-low", slopes.min())
 glue("slope-high", slopes.max())
 pd.DataFrame(
@@ -395,8 +401,13 @@ pd.DataFrame(
 # predict the mean of a layer to {glue:text}`own-off:.3f` ({glue:text}`own-off-layer`), and the
 # spread over its filters is {glue:text}`own-wider-low:.1f` to {glue:text}`own-wider-high:.1f` times
 # what they predict. For white inputs $\alpha$ is also the slope of the regression of $x\cdot w$ on
-# $x\cdot\mathrm{bin}(w)$; for the inputs that occur here the slope is {glue:text}`slope-low:.2f` to
-# {glue:text}`slope-high:.2f` times $\alpha$.
+# $x\cdot\mathrm{bin}(w)$; for the inputs that occur here the slope is
+# {glue:text}`slope-low:.2f` to {glue:text}`slope-high:.2f` times $\alpha$. The standard deviation
+# of $\alpha\,x\cdot\mathrm{bin}(w)$, which is $\alpha r/\text{slope}$ times that of $x\cdot w$,
+# is then {glue:text}`spread-low:.2f` to {glue:text}`spread-high:.2f` of what batch norm expects
+# (medians of a layer, with the activations that the continuous network has): the scale that is best
+# for the weights is not the one that is best for what they compute, and from layer to layer such
+# errors multiply. A refitted batch norm corrects both.
 #
 # ## Magnitudes within a weight vector
 #
