@@ -867,7 +867,7 @@ pd.DataFrame(
 # python tools/pretrained.py --work /tmp/pretrained --groups parts magnitudes --fine-tune
 # ```
 
-# %% tags=["nbval-ignore-output"]
+# %%
 wide = conversions.read(runs.published_root() / "pretrained")
 wide_continuous, wide_binary = (
     runs.published(wide.settings[name]) for name in ("continuous", "binary")
@@ -907,10 +907,39 @@ show(
     ),
 )
 
-# %% tags=["nbval-ignore-output"]
+# %%
 assert wide_errors[["kept", "refitted"]].stack().between(0, 100).all()
 wide_both = wide_parts.loc[BOTH, "refitted"]
 wide_signs, wide_turn = (wide_errors.loc[name] for name in (WEIGHTS, "random turn, as |w|^0"))
+wide_data = data.Provenance(**wide_continuous.data)
+of_runs = [found.kept["test_error"] for found in (wide_binary, wide_continuous)]
+claims.record(
+    "accuracy",
+    100 * (of_runs[0] - of_runs[1]),
+    uncertainty=standard_error(*of_runs, images=wide_data.test_images),
+    preset=preset,
+    data=wide_data,
+    note=(
+        f"one seed, width {width(wide_continuous.recipe.width)}, "
+        f"{wide_continuous.recipe.epochs} epochs"
+    ),
+    run=wide.settings["binary"],
+)
+for what, column in ((WEIGHTS, "kept"), (BOTH, "kept"), (BOTH, "refitted")):
+    error = wide_parts.loc[what, column]
+    claims.record(
+        "pretrained",
+        error - wide_binary_error,
+        uncertainty=standard_error(
+            error / 100, wide_binary_error / 100, images=wide.settings["test_images"]
+        ),
+        preset=preset,
+        data=wide_data,
+        figure="fig-wide",
+        note=f"{'weights' if what == WEIGHTS else what} binarized, batch norm "
+        f"{'as trained' if column == 'kept' else 'refitted'}",
+        run=wide.settings["continuous"],
+    )
 glue("wide-width", width(wide_continuous.recipe.width))
 glue("wide-images", wide.settings["test_images"])
 glue("wide-start", wide_parts.loc["nothing", "kept"])
