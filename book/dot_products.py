@@ -579,8 +579,8 @@ spread.assign(n=spread["n"].astype(int)).drop(columns="uniform").rename(
 # %% [markdown]
 # The median of a layer is within {glue:text}`own-off:.1f`° ({glue:text}`own-off-layer`) of the
 # limit that its own entries predict, whether that is 30°, 37° or neither. The standard deviation
-# falls with $n$, by a fitted power of {glue:text}`slope:.2f`, where independent entries give
-# $-\tfrac12$.
+# ({numref}`fig-spread`) falls with $n$, by a fitted power of {glue:text}`slope:.2f`, where
+# independent entries give $-\tfrac12$.
 #
 # ## Is it dimension that makes r?
 #
@@ -637,8 +637,8 @@ rank = {
     label: float(found["n"].astype(float).corr(found["filter_r"].astype(float), method="spearman"))
     for label, found in (("wide", by_width.loc[widest]), ("untrained", table_untrained))
 }
-for label, value in rank.items():
-    glue(f"rank-{label}", value)
+glue("rank-wide", rank["wide"])
+glue("rank-untrained", rank["untrained"])
 glue("sweep-first-low", r_by_width.loc["conv1"].min())
 glue("sweep-first-high", r_by_width.loc["conv1"].max())
 glue("sweep-more", int((change.drop("conv1") > 0).sum()))
@@ -910,9 +910,12 @@ for kind in ("principal", "discriminant"):
             figure="fig-directions",
             note=f"layer {layer}, {kind}",
         )
-    glue(f"{kind}-low", by_kind[kind].min())
-    glue(f"{kind}-low-layer", by_kind[kind].idxmin())
-    glue(f"{kind}-high", by_kind[kind].max())
+glue("principal-low", by_kind["principal"].min())
+glue("principal-low-layer", by_kind["principal"].idxmin())
+glue("principal-high", by_kind["principal"].max())
+glue("discriminant-low", by_kind["discriminant"].min())
+glue("discriminant-low-layer", by_kind["discriminant"].idxmin())
+glue("discriminant-high", by_kind["discriminant"].max())
 glue("random-low", by_kind["random"].min())
 glue("random-high", by_kind["random"].max())
 by_kind.round(2)
