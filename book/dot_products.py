@@ -759,7 +759,8 @@ repaired.drop(columns="filters").rename(
 # w^b\cdot x^c \;\sim\; w^b\cdot x^b .
 # $$ (eq-dot-activations)
 #
-# The first layer takes no part, since its input is not binarized.
+# The first layer takes no part, since its input is not binarized; {numref}`fig-activations` has the
+# others.
 
 # %% tags=["nbval-ignore-output"]
 by_activation = probes.as_table(measured_now["activations"])
@@ -807,7 +808,8 @@ probes.for_readers(by_activation)
 # ## A perceptron
 #
 # "We also get similar results when training a MLP on MNIST", the paper says in its section 3. We
-# repeat the measurement in the perceptron of {doc}`training`, on {glue:text}`mlp-images`.
+# repeat the measurement in the perceptron of {doc}`training`, on {glue:text}`mlp-images`
+# ({numref}`fig-perceptron`).
 
 # %% tags=["nbval-ignore-output"]
 mnist = data.load("mnist", source=source)
@@ -870,7 +872,7 @@ probes.for_readers(mlp_table)
 # layer's inputs vary most, and those that tell the classes apart (linear discriminants, with the
 # covariance shrunk as Ledoit and Wolf do). We take the five leading ones $v$ of each kind for every
 # layer, binarize them, and correlate $x\cdot v$ with $x\cdot\mathrm{bin}(v)$; and beside them
-# directions drawn at random.
+# directions drawn at random ({numref}`fig-directions`).
 
 # %% tags=["nbval-ignore-output"]
 test_labels = cifar10.test.sample(images, seed).labels
