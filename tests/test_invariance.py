@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bnn_geometry.invariance import class_scores, powers_of_two
+from bnn_geometry.invariance import class_scores, powers_of_two, random_factors
 from bnn_geometry.layers import weight_layers
 from bnn_geometry.models import MLP, ConvNet
 
@@ -18,6 +18,11 @@ def made(kind):
         for name, parameter in network.named_parameters():
             if "norm" in name:
                 parameter.uniform_(0.5, 1.5, generator=generator(len(name)))
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.uniform_(-3, 3, generator=generator(len(name)))
+            elif name.endswith("running_var"):
+                buffer.uniform_(5, 50, generator=generator(len(name)))
     return network, torch.rand(20, *network.image_shape, generator=generator(1)) * 2 - 1
 
 
@@ -39,11 +44,22 @@ def test_scores_are_those_of_torch_with_batch_statistics(kind):
 
 
 @each_network
+def test_scores_are_those_of_torch_with_running_statistics(kind):
+    network, x = made(kind)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            class_scores(network, x, running=True), network(x), atol=1e-4, rtol=1e-4
+        )
+    assert not torch.allclose(class_scores(network, x, running=True), class_scores(network, x))
+
+
+@each_network
+@pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("subtract_mean", [True, False])
-def test_scaled_weights_leave_the_scores_as_they_are(kind, subtract_mean):
+def test_scaled_weights_leave_the_scores_as_they_are(kind, subtract_mean, running):
     network, x = made(kind)
     factors = powers_of_two(network, 6, generator(2))
-    options = {"subtract_mean": subtract_mean, "epsilon": 1e-30}
+    options = {"subtract_mean": subtract_mean, "epsilon": 1e-30, "running": running}
     scores = class_scores(network, x, **options)
     assert torch.equal(class_scores(network, x, factors, **options), scores)
     # an ε that is not negligible shows that the factors arrive
@@ -76,6 +92,20 @@ def test_factors_are_powers_of_two_for_every_unit():
     assert torch.cat([*factors.values()]).unique().tolist() == [0.25, 0.5, 1, 2, 4]
     again = powers_of_two(network, 2, generator())
     assert all(torch.equal(factors[name], again[name]) for name in factors)
+
+
+def test_any_factors_leave_the_scores_as_they_are_up_to_rounding():
+    network, x = made("mlp")
+    network = network.double()  # where rounding turns no sign
+    factors = random_factors(network, 4, generator(3))
+    drawn = torch.cat([*factors.values()])
+    assert drawn.min() >= 1 / 16
+    assert drawn.max() <= 16
+    assert not torch.equal(drawn, 2 ** drawn.log2().round())
+    for running in (True, False):
+        scores = class_scores(network, x.double(), running=running, epsilon=1e-30)
+        scaled = class_scores(network, x.double(), factors, running=running, epsilon=1e-30)
+        torch.testing.assert_close(scaled, scores, atol=1e-9, rtol=1e-9)
 
 
 def test_mode_of_the_network_does_not_matter():

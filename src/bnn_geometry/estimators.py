@@ -70,7 +70,7 @@ IDENTITY = Estimator("identity", lambda x: x, "1")
 HARD_TANH = Estimator("hard tanh", _hard_tanh, r"\mathbf 1[|x| \le 1]")
 TANH = Estimator("tanh", torch.tanh, r"1 - \tanh^2 x")
 POLYNOMIAL = Estimator("polynomial", _polynomial, r"(2 - 2|x|)\,\mathbf 1[|x| \le 1]")
-"""Bi-Real Net's ApproxSign (Liu et al. 2018, equation 6)."""
+"""ApproxSign of Bi-Real Net (Liu et al. 2018)."""
 SWISH = Estimator(
     "swish-like",
     _swish,

@@ -34,20 +34,38 @@ def powers_of_two(
     }
 
 
+def random_factors(
+    network: nn.Module, largest: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Random factors 2^e for every unit, e uniform between −largest and largest: any numbers.
+
+    Returns
+    -------
+    dict
+        Weight layer → factors, shape (units,).
+    """
+    return {
+        name: 2.0 ** ((torch.rand(len(layer.weight), generator=generator) * 2 - 1) * largest)
+        for name, layer in weight_layers(network).items()
+    }
+
+
 @torch.no_grad()
 def class_scores(
     network: nn.Module,
     x: Tensor,
     factors: Mapping[str, Tensor] | None = None,
     *,
+    running: bool = False,
     subtract_mean: bool = True,
     epsilon: float | None = None,
 ) -> Tensor:
     """Scores of a network whose forward weight vectors are multiplied by factors.
 
-    Batch norm divides by the statistics of ``x`` itself; running statistics are neither used nor
-    changed, and dropout is off. The network must apply its children in order, as
-    :class:`~bnn_geometry.models.ConvNet` and :class:`~bnn_geometry.models.MLP` do.
+    Batch norm divides by the statistics of ``x`` itself, or by the running ones, transformed as
+    the scaled weights would have made them. The network is not changed, and dropout is off. It
+    must apply its children in order, as :class:`~bnn_geometry.models.ConvNet` and
+    :class:`~bnn_geometry.models.MLP` do.
 
     Parameters
     ----------
@@ -56,6 +74,9 @@ def class_scores(
         A batch.
     factors : mapping, optional
         Weight layer → one factor for each of its units, shape (units,).
+    running : bool
+        Use the running statistics: the mean times the unit's factor, the variance times its
+        square.
     subtract_mean : bool
         False: x/√(var + ε), as section 5.1 of the paper assumes.
     epsilon : float, optional
@@ -66,23 +87,37 @@ def class_scores(
     Tensor, shape (batch, classes)
     """
     layers = weight_layers(network)
+    factor: Tensor | None = None  # of the units that the next batch norm normalizes
     for name, module in network.named_children():
         if name in layers:
+            factor = None if factors is None else factors[name].to(x.dtype)
             weight = module.forward_weight(x.dtype)
-            if factors is not None:
-                weight = weight * factors[name].view(-1, *[1] * (weight.dim() - 1))
+            if factor is not None:
+                weight = weight * factor.view(-1, *[1] * (weight.dim() - 1))
             x = module.apply_weight(x, weight)
         elif isinstance(module, _BatchNorm):
-            x = _normalize(x, module, subtract_mean, module.eps if epsilon is None else epsilon)
+            variance, mean = _running(module, factor) if running else _of_batch(x)
+            eps = module.eps if epsilon is None else epsilon
+            x = _normalize(x, module, variance, mean if subtract_mean else None, eps)
         elif not isinstance(module, nn.Dropout):
             x = module(x)
     return x
 
 
-def _normalize(x: Tensor, norm: _BatchNorm, subtract_mean: bool, epsilon: float) -> Tensor:
-    axes = [axis for axis in range(x.dim()) if axis != 1]
-    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
-    shape = mean.shape
-    centred = x - mean if subtract_mean else x
-    scaled = centred / torch.sqrt(variance + epsilon)
+def _of_batch(x: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.var_mean(x, [axis for axis in range(x.dim()) if axis != 1], correction=0)
+
+
+def _running(norm: _BatchNorm, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+    if factor is None:
+        return norm.running_var, norm.running_mean
+    return norm.running_var * factor**2, norm.running_mean * factor
+
+
+def _normalize(
+    x: Tensor, norm: _BatchNorm, variance: Tensor, mean: Tensor | None, epsilon: float
+) -> Tensor:
+    shape = [1, -1, *[1] * (x.dim() - 2)]
+    centred = x if mean is None else x - mean.view(shape)
+    scaled = centred / torch.sqrt(variance + epsilon).view(shape)
     return scaled * norm.weight.view(shape) + norm.bias.view(shape)

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
-    from bnn_geometry.dynamics import Flow
     from bnn_geometry.probes import LayerStatistics
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = (sns.color_palette("colorblind")[i] for i in range(5))
@@ -233,81 +232,4 @@ def plot_conversion(table: pd.DataFrame, ax: Axes, *, references: dict[str, floa
     ax.grid(axis="y", visible=False)
     ax.set(xlabel="test error (%)", ylabel="binarized", xlim=(0, 100))
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return ax
-
-
-def plot_flow_plane(flow: Flow, ax: Axes, *, target: NDArray) -> Axes:
-    """A flow in two dimensions: the path of u, the four binary vectors, v* and the mean of f(u).
-
-    Parameters
-    ----------
-    flow : Flow
-        Of one row in two dimensions, with its path.
-    ax : Axes
-    target : ndarray, shape (2,)
-        v*; only its direction is drawn.
-    """
-    path = flow.path[:, 0]
-    end = 1.3 * target / np.abs(target).max()
-    ax.axhline(0, color="0.75", lw=1)
-    ax.axvline(0, color="0.75", lw=1)
-    ax.plot([0, end[0]], [0, end[1]], color="black", lw=1, ls="--", label="direction of $v^*$")
-    ax.plot(*path.T, ".-", color=BLUE, ms=4, lw=1, label="$u$")
-    ax.plot(*path[0], "o", color=BLUE, ms=8, mfc="none", label="start of $u$")
-    corners = [-1, -1, 1, 1], [-1, 1, -1, 1]
-    ax.plot(*corners, "s", color=VERMILION, ms=9, ls="", label="binary vectors")
-    ax.plot(*flow.mean_output[0], "*", color="black", ms=13, ls="", label="mean of $f(u)$")
-    ax.set(xlabel="first entry", ylabel="second entry", aspect="equal")
-    ax.set_xlim(-1.35, 1.35)
-    ax.set_ylim(-1.35, 1.35)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
-    return ax
-
-
-def plot_flow_angles(flow: Flow, ax: Axes, *, lines: dict[str, float], row: int = 0) -> Axes:
-    """Angles of f(u) and of u with v* along one flow.
-
-    Parameters
-    ----------
-    flow : Flow
-    ax : Axes
-    lines : dict
-        Label → angle in degrees, drawn as horizontal lines.
-    row : int
-        Which of the flows.
-    """
-    outputs = flow.output_angle[:, row]
-    ax.plot(flow.steps, outputs, color=VERMILION, lw=1.2, drawstyle="steps-post", label="$f(u)$")
-    ax.plot(flow.steps, flow.latent_angle[:, row], color=BLUE, lw=1.8, ls="-.", label="$u$")
-    for (label, angle), style in zip(lines.items(), ("--", ":"), strict=False):
-        ax.axhline(angle, color="black", lw=1.2, ls=style, label=label)
-    ax.set(xlabel="updates", ylabel="angle with $v^*$ (degrees)", ylim=(0, None))
-    ax.legend(loc="upper right")
-    return ax
-
-
-def plot_excess(table: pd.DataFrame, ax: Axes) -> Axes:
-    """What is missing to the nearest binary vector, against n.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns n; excess, its standard error excess_se, excess_theory: degrees.
-    ax : Axes
-    """
-    ax.plot(table["n"], table["excess_theory"], color=VERMILION, lw=1.2, label="expected")
-    ax.errorbar(
-        table["n"],
-        table["excess"],
-        yerr=table["excess_se"],
-        fmt="o",
-        ms=5,
-        capsize=3,
-        color=VERMILION,
-        label="measured",
-    )
-    ax.axhline(0, color="black", lw=1.2, ls="--", label="nearest binary vector")
-    ax.set(xscale="log", xlabel="dimension n", ylabel="excess angle of $f(u)$ (degrees)")
-    ax.set_ylim(bottom=-0.5)
-    ax.legend()
     return ax

@@ -50,6 +50,8 @@ class Preset:
     """Input vectors of each layer, at most, on which controls and predictions are computed."""
     flow_dimensions: tuple[int, ...]
     """Dimensions of the substituted-gradient flows."""
+    large_flow_dimensions: tuple[int, ...]
+    """Further ones, in which two flows take a fifth of the updates with five times the step."""
     flow_seeds: int
     """Independent flows in each dimension."""
     flow_steps: int
@@ -106,7 +108,8 @@ SMOKE = Preset(
     converted_images=1000,
     probe_images=100,
     input_samples=1500,
-    flow_dimensions=(3, 10, 27, 100, 1000),
+    flow_dimensions=(2, 3, 10, 27, 100, 1000),
+    large_flow_dimensions=(10_000,),
     flow_seeds=6,
     flow_steps=2000,
     law_samples=20_000,
@@ -146,7 +149,8 @@ BOOK = Preset(
     converted_images=2000,
     probe_images=500,
     input_samples=4000,
-    flow_dimensions=(3, 10, 27, 100, 300, 1000, 3000),
+    flow_dimensions=(2, 3, 10, 27, 100, 300, 1000, 3000),
+    large_flow_dimensions=(10_000, 100_000),
     flow_seeds=12,
     flow_steps=3000,
     law_samples=100_000,
@@ -186,7 +190,8 @@ PAPER = Preset(
     converted_images=10_000,
     probe_images=500,
     input_samples=20_000,
-    flow_dimensions=(3, 10, 27, 100, 300, 1000, 3000, 10_000),
+    flow_dimensions=(2, 3, 10, 27, 100, 300, 1000, 3000, 10_000),
+    large_flow_dimensions=(100_000,),
     flow_seeds=64,
     flow_steps=20_000,
     law_samples=1_000_000,
