@@ -3,9 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from scipy import integrate, stats
 
 from bnn_geometry import dynamics
-from bnn_geometry.dynamics import COSINE, HARD_TANH, IDENTITY, SIGN, SQUARED, TANH, Pointwise
+from bnn_geometry.dynamics import (
+    COSINE,
+    HARD_TANH,
+    IDENTITY,
+    LOGISTIC,
+    SIGN,
+    SQUARED,
+    TANH,
+    Pointwise,
+)
 from bnn_geometry.errors import UserError
 from bnn_geometry.layers import BinaryActivation
 from bnn_geometry.quantize import binarize_weight
@@ -22,7 +32,7 @@ def follow(loss, target, start, steps, eta, **options):
 # --- the update -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", [SQUARED, COSINE], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [SQUARED, LOGISTIC, COSINE], ids=lambda loss: loss.name)
 def test_gradient_of_a_loss_is_its_slope(loss):
     v, target = uniform(4, 5), uniform(4, 5, seed=1)
     slope = np.empty_like(v)
@@ -33,6 +43,35 @@ def test_gradient_of_a_loss_is_its_slope(loss):
     np.testing.assert_allclose(loss.gradient(v, target), slope, atol=1e-8)
     assert (loss.value(v, target) > loss.value(target, target)).all()
     np.testing.assert_allclose(loss.gradient(target, target), 0, atol=1e-14)
+
+
+@pytest.mark.parametrize(("v", "target"), [(1.0, 0.5), (-1.0, 2.0), (0.3, 0.3)])
+def test_logistic_loss_of_one_weight_is_the_mean_over_inputs_and_labels(v, target):
+    def at(x):  # both labels, with their probabilities
+        plus = 1 / (1 + np.exp(-x * target))
+        loss = plus * np.logaddexp(0, -x * v) + (1 - plus) * np.logaddexp(0, x * v)
+        return loss * stats.norm.pdf(x)
+
+    by_hand, _ = integrate.quad(at, -12, 12)
+    found = LOGISTIC.value(np.array([[v]]), np.array([[target]]))
+    assert found.item() == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_a_gradient_is_written_where_it_is_asked_for():
+    v, target = uniform(3, 4), uniform(3, 4, seed=1)
+    for loss in (SQUARED, LOGISTIC, COSINE):
+        place = np.empty_like(v)
+        assert loss.gradient(v, target, out=place) is place
+        assert np.array_equal(place, loss.gradient(v, target))
+
+
+@pytest.mark.parametrize("g", [IDENTITY, TANH, HARD_TANH, SIGN], ids=lambda g: g.name)
+def test_a_value_is_written_where_it_is_asked_for(g):
+    u = uniform(3, 4, bound=2)
+    place, before = np.empty_like(u), u.copy()
+    assert g.value(u, out=place) is place
+    assert np.array_equal(place, g.value(u))
+    assert np.array_equal(u, before)
 
 
 @pytest.mark.parametrize("g", [IDENTITY, TANH, HARD_TANH], ids=lambda g: g.name)
@@ -71,6 +110,17 @@ def test_formula_sums_over_the_outputs_of_g():
         lambda u, upstream: upstream @ matrix,
     )
     assert gradient.tolist() == [[3.0, 2 * 3.0 - 1 * -5.0]]
+
+
+def test_another_g_than_the_one_used_is_seen():
+    u, target = uniform(4, 9, bound=2), uniform(4, 9, seed=1)
+    leaf = torch.tensor(u, requires_grad=True)
+    ((BinaryActivation()(leaf) - torch.tensor(target)) ** 2).sum().div(2).backward()
+    for g, same in ((HARD_TANH, True), (IDENTITY, False), (TANH, False)):
+        formula = dynamics.substituted_gradient(
+            u, lambda v: SQUARED.gradient(v, target), SIGN.value, g.pull_back
+        )
+        assert np.allclose(formula, leaf.grad.numpy()) == same
 
 
 def test_step_function_passes_no_gradient():
@@ -235,6 +285,102 @@ def test_flow_ends_where_expected():
     np.testing.assert_allclose(dynamics.angle(flow.mean_output, target), average, atol=0.5)
     latent = dynamics.angle(expected.latent, target)
     np.testing.assert_allclose(flow.late_mean("latent_angle"), latent, atol=1.5)
+
+
+def test_settled_state_of_the_squared_distance_by_hand():
+    expected = dynamics.settled([[0.5, -0.25, 0.0, 2.0]], SQUARED)
+    assert expected.threshold.tolist() == [[1]]
+    assert expected.mean_output.tolist() == [[0.5, -0.25, 0, 1]]
+    assert expected.latent.tolist() == [[0, 0, 0, 1]]
+    assert expected.free.tolist() == [[0, 0, 0, 1]]
+    np.testing.assert_allclose(expected.period, [[4, 8 / 3, 2, np.inf]])
+    assert expected.drift.tolist() == [[0.5, -0.25, 0, 2]]
+    assert expected.reach.tolist() == [[1]]
+    length = np.sqrt(0.25 + 0.0625 + 4)
+    assert expected.cosine.item() == pytest.approx((0.25 + 0.0625 + 2) / (2 * length))
+
+
+def test_threshold_of_the_logistic_loss_for_a_binary_target_is_its_size():
+    # both ±1: κ is the same on both sides, and v* = f(u) is the minimum itself
+    assert dynamics.settled([[1.0, -1.0]], LOGISTIC).threshold.item() == pytest.approx(1)
+    weak, strong = dynamics.settled([[0.1, 0.1], [3.0, 3.0]], LOGISTIC).threshold[:, 0]
+    assert weak < 1 < strong
+
+
+@pytest.mark.parametrize("loss", [SQUARED, LOGISTIC, COSINE], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("clip", [1.0, None])
+def test_flow_of_each_loss_ends_where_expected(loss, clip):
+    target = uniform(4, 1000) * 1.5
+    flow = follow(loss, target, uniform(4, 1000, seed=1), 3000, 0.02, log_every=7, clip=clip)
+    expected = dynamics.settled(target, loss)
+    output = np.degrees(np.arccos(expected.cosine[:, 0]))
+    np.testing.assert_allclose(flow.late_mean("output_angle"), output, atol=0.5)
+    if clip is None:
+        latent = dynamics.angle(expected.free, target)
+    else:
+        latent = dynamics.angle(expected.draw(0.02, np.random.default_rng(2)), target)
+    np.testing.assert_allclose(flow.late_mean("latent_angle"), latent, atol=2)
+
+
+def test_drawn_latents_are_held_or_within_reach():
+    target = uniform(2, 2000)
+    expected = dynamics.settled(target)
+    drawn = expected.draw(0.01, np.random.default_rng(5))
+    held = expected.latent != 0
+    assert np.array_equal(drawn[held], expected.latent[held])
+    phase = ((drawn / 0.01 - expected.drift) / expected.reach)[~held]
+    assert np.abs(phase).max() <= 1 + 1e-9
+    assert abs(phase.mean()) < 4 * np.sqrt(1 / 3 / phase.size)
+    assert np.std(phase) == pytest.approx(1 / np.sqrt(3), rel=0.05)
+
+
+# --- oscillation ----------------------------------------------------------------------------------
+
+
+def test_oscillation_by_hand():
+    # v* = 1/2, η = 1/4: three steps down of 1/8, one up of 3/8
+    flow = follow(SQUARED, [[0.5]], [[0.375]], 12, 0.25, keep_path=True)
+    found = dynamics.oscillation(flow.path[:-1, 0])
+    assert found.period.tolist() == [4]
+    assert found.duty.tolist() == [0.75]
+    assert (found.low.item(), found.high.item()) == (0, 0.375)
+    expected = dynamics.settled([[0.5]], SQUARED)
+    assert expected.period.item() == 4
+    assert 0.25 * (expected.drift + expected.reach).item() == 0.375  # closed above, where bin is +1
+    assert 0.25 * (expected.drift - expected.reach).item() == -0.125
+
+
+def test_period_counts_from_the_first_rise_to_the_last():
+    path = np.array(
+        [[-1, 1, -1, -1, 1, -1, 1.0], [1, 1, 1, -1, -1, -1, -1], [-1, -1, 1, 1, 1, 1, 1]]
+    ).T
+    found = dynamics.oscillation(path)
+    assert found.period.tolist() == [2.5, np.inf, np.inf]  # rises at 1, 4 and 6; none; one
+    np.testing.assert_allclose(found.duty, [3 / 7, 3 / 7, 5 / 7])
+
+
+def test_every_entry_oscillates_as_expected():
+    target = uniform(1, 2000)
+    eta = 0.02
+    settled = follow(COSINE, target, uniform(1, 2000, seed=1), 4000, eta, log_every=4000)
+    path = follow(COSINE, target, settled.u, 1000, eta, keep_path=True).path[:, 0]
+    found, expected = dynamics.oscillation(path), dynamics.settled(target)
+    size = np.abs(target[0]) / expected.threshold[0, 0]
+    inner = size < 0.95
+    np.testing.assert_allclose(found.period[inner], expected.period[0][inner], rtol=0.1)
+    np.testing.assert_allclose(
+        found.duty[inner], (1 + expected.mean_output[0][inner]) / 2, atol=0.02
+    )
+    reach = 2 * expected.reach.item()
+    np.testing.assert_allclose(np.median((found.high - found.low)[inner]) / eta, reach, rtol=0.03)
+    assert ((found.high - found.low)[inner] / eta < 1.1 * reach).all()
+    assert np.isinf(found.period[size > 1.05]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (5,), (5, 1, 3)])
+def test_oscillation_needs_a_path(shape):
+    with pytest.raises(ValueError, match="at least two updates"):
+        dynamics.oscillation(np.ones(shape))
 
 
 # --- the noise model ------------------------------------------------------------------------------

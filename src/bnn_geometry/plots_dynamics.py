@@ -52,7 +52,7 @@ def plot_flow_plane(
     ax.set(xlabel="first entry", ylabel="second entry", aspect="equal")
     ax.set_xlim(-1.35, 1.35)
     ax.set_ylim(-1.35, 1.35)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize="small")
     return ax
 
 
