@@ -139,8 +139,18 @@ def test_a_variant_is_changed_and_measured_at_the_end_alone(one_thread):
     assert found["errors"]["train_error"].item() != reference["errors"]["train_error"].item()
 
 
-def test_noise_is_switched_off_before_the_network_is_binarized(one_thread):
+def test_noise_is_switched_off_before_the_network_is_binarized(one_thread, monkeypatch):
+    usual = estimator_study.convert.compute_with_latents
+    seen = []
+
+    def compute_with_latents(network, names):
+        # what a copy of the network took along would compute with the layers of the original
+        seen.extend("forward_weight" in vars(x) for x in weight_layers(network).values())
+        return usual(network, names)
+
+    monkeypatch.setattr(estimator_study.convert, "compute_with_latents", compute_with_latents)
     errors = run("independent noise")["errors"]
+    assert seen == [False] * 4
     assert errors.notna().all(axis=None)
     pd.testing.assert_frame_equal(run("independent noise")["errors"], errors)  # its own generator
 
