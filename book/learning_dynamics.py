@@ -425,9 +425,7 @@ pd.DataFrame(
 
 # %%
 last = table[table["n"] == largest].iloc[0]
-late_flows = {1: "one flow is", 0: "no flow is"}
-glue("far", late_flows.get(table["far"].sum(), f"{table['far'].sum()} flows are"))
-glue("far-n", " and ".join(table["n"][table["far"] > 0].astype(str)) or "any number of")
+glue("far", int(table["far"].sum()))
 assert table["far"][table["n"] > 10].sum() == 0
 glue("farthest", f"{table['n'].iloc[-1]:,}")
 glue("farthest-excess", table["excess"].iloc[-1])
@@ -458,9 +456,9 @@ glue("moving", last["moving"])
 # {eq}`eq-settled` it should be {glue:text}`excess-theory:.2f`°; with
 # $n =$ {glue:text}`farthest` it is {glue:text}`farthest-excess:.2f`° further. The limit of the
 # angle itself is {glue:text}`limit:.1f`°, and {glue:text}`moving:.0f` % of the entries of $f(u)$
-# keep changing sign. (In {glue:text}`far-n` dimensions {glue:text}`far` still more than a right
-# angle from $v^*$ and left out of figure and table: they started opposite to it, where the loss has
-# its maximum and hardly any slope.)
+# keep changing sign. (Flows that started
+# opposite to $v^*$, where the loss has its maximum and hardly any slope, can still be more than a
+# right angle away. Figure and table leave these out, {glue:text}`far` in all.)
 #
 # The paper's $f(u) \approx v^*$ thus holds as Figure 2 of the paper does: $f(u)$ is
 # {glue:text}`output:.1f`° from $v^*$, and in high dimension a random vector is nearly 90° away.
