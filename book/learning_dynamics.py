@@ -507,13 +507,15 @@ show(
     ),
 )
 
-# %%
+# %% tags=["nbval-ignore-output"]
+# (where a sum is rounded otherwise, an entry turns an update earlier or later)
 inner = size < 0.95
 edges = np.linspace(0, 1, 6)
 within = np.digitize(size[size < 1], edges) - 1
 spans = (moved.high - moved.low) / step_size
 duty_error = np.abs(moved.duty - (1 + expected.mean_output[0]) / 2)[inner].max()
 assert (np.abs(moved.period / expected.period[0] - 1)[inner] < 0.1).all()
+assert duty_error < 0.02
 glue("period-error", 100 * np.median(np.abs(moved.period / expected.period[0] - 1)[inner]))
 glue("span", np.median(spans[inner]))
 glue("span-theory", 2 * expected.reach[0, 0])
