@@ -210,9 +210,14 @@ def test_interrupted_training_says_how_to_go_on_and_does(tiny, capsys, monkeypat
         if step == total // 2 + 3:  # in the second epoch
             os.kill(os.getpid(), signal.SIGINT)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(progress.Progress, "on_step", stop)
-        assert cli.main(arguments) == 130
+    # a shell's background job ignores the signal, and Python with it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(progress.Progress, "on_step", stop)
+            assert cli.main(arguments) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     captured = capsys.readouterr()
     command = "bnn-geometry train mnist-mlp --width 0.01 --epochs 2 --measure 5 --out 'a run'"
     assert captured.err.splitlines() == [
