@@ -28,7 +28,7 @@ GROUPS = ("parts", "magnitudes", "from the first", "one layer", "from the last")
 """Of conversions, in the order of :func:`every`."""
 
 POWERS = (0.0, 0.5, 2.0)
-"""Exponents p of bin(w)·|w|^p; p = 1 is the network as it is."""
+"""Exponents p of bin(w)·``|w|^p``; p = 1 is the network as it is."""
 
 SHUFFLE_SEED = 0
 """Of every random change, so that two networks are changed alike."""

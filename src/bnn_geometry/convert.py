@@ -235,9 +235,9 @@ def as_latents(network: nn.Module, recipe: Recipe) -> ConvNet | MLP:
     """A binary network whose latent weights are a continuous network's: where fine-tuning starts.
 
     bin takes no notice of a filter's scale, but training does: a step of the optimizer moves a
-    large latent less, relative to its size. Each filter is scaled to mean |w| = init_scale/2, that
-    of the uniform weights from which a binary network is trained otherwise, and clipped to [−1, 1].
-    Batch norms are those of the continuous network.
+    large latent less, relative to its size. Each filter is scaled to mean ``|w|`` = init_scale/2,
+    that of the uniform weights from which a binary network is trained otherwise, and clipped to
+    [−1, 1]. Batch norms are those of the continuous network.
 
     Parameters
     ----------

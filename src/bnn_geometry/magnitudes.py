@@ -48,11 +48,11 @@ def _change(network: Network, change: Callable[[str, Tensor], Tensor]) -> Networ
 
 
 def raise_magnitudes(network: Network, power: float) -> Network:
-    r"""A copy with every weight w replaced by k·bin(w)·|w|^p: its sign is kept.
+    r"""A copy with every weight w replaced by k·bin(w)·``|w|^p``: its sign is kept.
 
     p = 1 leaves the network as it is and p = 0 makes it α·bin(w); between the two the magnitudes
     within a filter are made more even, beyond 1 less. The filter's k brings the new vector closest
-    to w: k = Σ|w|^(1+p) / Σ|w|^(2p), which for p = 0 is α.
+    to w: k = ``Σ|w|^(1+p)`` / ``Σ|w|^(2p)``, which for p = 0 is α.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def _relative(weight: Tensor) -> np.ndarray:
 
 
 def magnitude_histograms(network: nn.Module, *, bins: int = 40, upper: float = 4.0) -> pd.DataFrame:
-    """How |w| is distributed in every layer, in units of the filter's mean |w|.
+    """How ``|w|`` is distributed in every layer, in units of the filter's mean ``|w|``.
 
     Of a binary network the latent weights are taken. The unit makes filters and networks of any
     scale comparable: uniform entries have density ½ on [0, 2], Gaussian ones (2/π)·exp(−t²/π).
@@ -287,8 +287,8 @@ def scales(network: nn.Module) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns layer, filter, n (fan-in), alpha (mean |w|), rms (√ of the mean of w²) and residual
-        (see :func:`bnn_geometry.convert.optimal_scale`): 1 − (alpha/rms)².
+        Columns layer, filter, n (fan-in), alpha (mean ``|w|``), rms (√ of the mean of w²) and
+        residual (see :func:`bnn_geometry.convert.optimal_scale`): 1 − (alpha/rms)².
     """
     rows = []
     for name, layer in weight_layers(network).items():

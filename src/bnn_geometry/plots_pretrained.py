@@ -97,7 +97,7 @@ def plot_magnitudes(
     *,
     laws: Mapping[str, tuple[NDArray, NDArray]],
 ) -> None:
-    """Densities of |w| in every layer of one or more networks, in units of the filter's mean.
+    """Densities of ``|w|`` in every layer of one or more networks, in units of the filter's mean.
 
     Parameters
     ----------

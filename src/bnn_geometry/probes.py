@@ -58,10 +58,16 @@ def _activations(at: LayerInput) -> tuple[Tensor, Tensor] | None:
 
 
 WEIGHTS = Comparison("weights", r"x\cdot w^b", r"x\cdot w^c", _weights)
-"""x·w^b against x·w^c, with the inputs of the network as it was trained: Figure 3 of the paper."""
+"""x·w^b against x·w^c, with the inputs of the network as it was trained: Figure 3 of the paper.
+
+:meta hide-value:
+"""
 
 ACTIVATIONS = Comparison("activations", r"w^b\cdot x^b", r"w^b\cdot x^c", _activations)
-"""w^b·x^b against w^b·x^c, x^c the activation after batch norm and before it is binarized."""
+"""w^b·x^b against w^b·x^c, x^c the activation after batch norm and before it is binarized.
+
+:meta hide-value:
+"""
 
 
 class _Histogram:
