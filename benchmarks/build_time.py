@@ -55,6 +55,7 @@ def main(names: list[str]) -> None:
             book = Path(scratch) / "book"
             ignored = shutil.ignore_patterns("_build", ".executed")
             shutil.copytree(ROOT / "book", book, ignore=ignored)
+            shutil.copytree(ROOT / "runs", Path(scratch) / "runs")
             build = [JUPYTER_BOOK, "build", book]
             result[f"{name}_s"] = seconds(build, BNN_PRESET=name)
             print(f"{name}, from nothing: {result[f'{name}_s']:.1f} s", flush=True)
