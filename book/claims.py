@@ -22,9 +22,9 @@
 # notebooks, and judges each claim by a rule that was written down beforehand, in the file
 # `claims.toml` beside the chapters.
 #
-# *Stated by* tells whose claim it is: **P** the paper, **A** its authors' code or the abstract of
-# its longer version, **D** this book, derived. A value in the column *Paper* stands in the paper;
-# where that names none, the column is empty, whatever this book measured.
+# Under each claim stands who stated it and where: **P** the paper, **A** its authors' code or the
+# abstract of its longer version, **D** this book, derived. A value in the column *Paper* stands in
+# the paper; where that names none, the column is empty, whatever this book measured.
 #
 # *This build* shows the value that was measured with its standard error, where it has one, and
 # the images it was measured on. Where several layers or dimensions were measured, it is the one

@@ -129,7 +129,7 @@ table = probes.as_table(trained)
 table_untrained = probes.as_table(untrained)
 assert table["r"].between(-1, 1).all()
 probes.for_readers(table).join(
-    probes.for_readers(table_untrained).drop(columns="n").add_prefix("untrained: ")
+    probes.for_readers(table_untrained)[["r", "median r of a filter"]].add_prefix("untrained: ")
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -146,8 +146,8 @@ claims.record_layers(
 # images of {glue:text}`published-data`. To train it and to probe it takes longer than a build may;
 # its histograms and correlations come from this command, which anyone can repeat:
 #
-# ```
-# bnn-geometry probe runs/cifar10-convnet-fast-w0.5-s1 --images 10000 \\
+# ```bash
+# bnn-geometry probe runs/cifar10-convnet-fast-w0.5-s1 --images 10000 \
 #     --out runs/probe-cifar10-convnet-fast-w0.5-s1
 # ```
 

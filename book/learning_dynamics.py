@@ -725,7 +725,7 @@ noise_table.round(1)
 # is published with the book, together with what the end of this chapter compares; this command
 # makes it anew:
 #
-# ```
+# ```bash
 # python tools/estimators.py --work FOLDER
 # ```
 

@@ -209,7 +209,7 @@ recipe.drop(["name", "model", "dataset"])
 # shows what each change adds to the error on images that were held out from training. This table
 # is published with the book, since it takes longer than a build may; this command makes it anew:
 #
-# ```
+# ```bash
 # python tools/ablations.py --work FOLDER
 # ```
 
@@ -330,10 +330,10 @@ results
 # {glue:text}`published-width` of the paper's width and {glue:text}`published-epochs` epochs. The
 # commands that made them, and the one that would make the paper's, are:
 #
-# ```
-# bnn-geometry train cifar10-convnet --recipe fast --width 0.5 --epochs 6 --seed 1 \\
+# ```bash
+# bnn-geometry train cifar10-convnet --recipe fast --width 0.5 --epochs 6 --seed 1 \
 #     --measure 500 --out RUN          # and with --width 0.125 and 0.0625
-# bnn-geometry train cifar10-convnet --recipe fast --activation hardtanh --width 0.5 \\
+# bnn-geometry train cifar10-convnet --recipe fast --activation hardtanh --width 0.5 \
 #     --epochs 6 --seed 1 --measure 500 --out RUN
 # bnn-geometry train mnist-mlp --recipe fast --width 0.5 --seed 1 --measure 500 --out RUN
 # bnn-geometry publish RUN

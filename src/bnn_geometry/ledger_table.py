@@ -89,13 +89,12 @@ def as_text(rows: Iterable[Row]) -> str:
 
 # column → share of the width, per cent
 _COLUMNS = {
-    "Claim": 20,
-    "Verdict": 16,
-    "This build": 20,
-    "Published run": 16,
+    "Claim": 22,
+    "Verdict": 17,
+    "This build": 22,
+    "Published run": 17,
     "Theory": 13,
-    "Paper": 6,
-    "Stated by": 9,
+    "Paper": 9,
 }
 
 
@@ -144,15 +143,14 @@ def _cells(row: Row) -> list[str]:
     odd = "" if row.expected in (None, row.verdict) else f"<br>expected: {e(row.expected)}"
     rule = str(claim.rule) + (f"; in part: {claim.partial}" if claim.partial else "")
     why = f"<br>({e(claim.why)})" if claim.why else ""
-    where = f"<br>{e(claim.where)}" if claim.where else ""
+    stated = f"{claim.stated_by}; {claim.where}" if claim.where else claim.stated_by
     return [
-        f"{e(claim.claim)}<br><code>{html.escape(claim.id)}</code>",
+        f"{e(claim.claim)}<br>Stated by {e(stated)}<br><code>{html.escape(claim.id)}</code>",
         f"<strong>{e(row.verdict)}</strong>{odd}<br>{e(rule)}{why}",
         build,
         published,
         e(claim.theory) or "—",
         e(claim.paper) or "—",
-        f"{e(claim.stated_by)}{where}",
     ]
 
 
@@ -169,6 +167,6 @@ def as_html(rows: Iterable[Row]) -> str:
     )
     return (
         '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="Ledger of claims">'
-        '<table class="table" style="min-width: 62rem">'
+        '<table class="table" style="min-width: 54rem">'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
