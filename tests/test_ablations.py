@@ -48,7 +48,7 @@ def test_table_comes_back_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize("name", [ablations.FILE, ablations.TABLE])
 def test_damaged_or_missing_table_is_a_sentence(tmp_path, name):
-    with pytest.raises(UserError, match="There is no table of ablations in"):
+    with pytest.raises(UserError, match="There are no ablations in"):
         ablations.read(tmp_path)
     ablations.write(tmp_path, TABLE, DATA, {})
     path = tmp_path / name

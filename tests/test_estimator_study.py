@@ -71,7 +71,7 @@ def test_study_comes_back_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize("name", [FILE, *TABLES.values()])
 def test_damaged_or_missing_study_is_a_sentence(tmp_path, name):
-    with pytest.raises(UserError, match="There is no study of estimators in"):
+    with pytest.raises(UserError, match="There are no results on estimators in"):
         estimator_study.read(tmp_path)
     estimator_study.write(tmp_path, tables(), SETTINGS)
     path = tmp_path / name

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from bnn_geometry import sealed
-from bnn_geometry.errors import UserError
 from bnn_geometry.recipes import FAST_CIFAR10, Recipe
 
 REFERENCE = FAST_CIFAR10.with_(
@@ -106,20 +105,15 @@ def read(folder: Path) -> Ablations:
     UserError
         If a file is missing or damaged.
     """
-    try:
-        settings = sealed.read(
-            folder, FILE, [TABLE], remedy="Restore the folder, or run tools/ablations.py again."
-        )
+    remedy = "Restore the folder, or run tools/ablations.py again."
+    with sealed.reading(folder, "ablations", remedy=remedy):
+        settings = sealed.read(folder, FILE, [TABLE], remedy=remedy)
         return Ablations(
             pd.read_csv(folder / TABLE),
             Recipe(**settings["recipe"]),
             settings["data"],
             settings["versions"],
         )
-    except FileNotFoundError as error:
-        raise UserError(f"There is no table of ablations in {folder}.") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"The ablations in {folder} cannot be read: {error}.") from error
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry import convert, magnitudes, sealed
-from bnn_geometry.errors import UserError
 from bnn_geometry.layers import weight_layers
 from bnn_geometry.training import evaluate
 
@@ -248,15 +247,10 @@ def read(folder: Path) -> Published:
     UserError
         If a file is missing or damaged.
     """
-    try:
-        values = sealed.read(
-            folder, FILE, TABLES, remedy="Restore the folder, or run tools/pretrained.py again."
-        )
+    remedy = "Restore the folder, or run tools/pretrained.py again."
+    with sealed.reading(folder, "measurements of pretrained networks", remedy=remedy):
+        values = sealed.read(folder, FILE, TABLES, remedy=remedy)
         conversions, fine_tuning = (pd.read_csv(folder / name) for name in TABLES)
         return Published(
             conversions, fine_tuning, values["settings"], values["data"], values["versions"]
         )
-    except FileNotFoundError as error:
-        raise UserError(f"There are no measurements of pretrained networks in {folder}.") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"The measurements in {folder} cannot be read: {error}.") from error

@@ -19,7 +19,6 @@ from torch import nn
 
 from bnn_geometry import convert, estimators, measurements, sealed, training, variants, weight_noise
 from bnn_geometry.data import Dataset
-from bnn_geometry.errors import UserError
 from bnn_geometry.layers import weight_layers
 from bnn_geometry.presets import SMALL_CIFAR10
 from bnn_geometry.recipes import Recipe
@@ -220,21 +219,13 @@ def read(folder: Path) -> Study:
     UserError
         If a file is missing or damaged.
     """
-    try:
-        settings = sealed.read(
-            folder,
-            FILE,
-            TABLES.values(),
-            remedy="Restore the folder, or run tools/estimators.py again.",
-        )
+    remedy = "Restore the folder, or run tools/estimators.py again."
+    with sealed.reading(folder, "results on estimators", remedy=remedy):
+        settings = sealed.read(folder, FILE, TABLES.values(), remedy=remedy)
         tables = {name: pd.read_csv(folder / file) for name, file in TABLES.items()}
         study = Study(**tables, settings=settings)
         study.recipe  # noqa: B018  (a recipe that cannot be read is told here)
         return study
-    except FileNotFoundError as error:
-        raise UserError(f"There is no study of estimators in {folder}.") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"The study of estimators in {folder} cannot be read: {error}.") from error
 
 
 def summarize(study: Study) -> pd.DataFrame:

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from bnn_geometry import sealed
 from bnn_geometry.data import Provenance
-from bnn_geometry.errors import UserError
 from bnn_geometry.probes import LayerStatistics, as_table
 from bnn_geometry.runs import new_folder, published_root, versions
 
@@ -109,7 +107,7 @@ def read(path: Path) -> Probed:
         If it is missing, damaged or edited.
     """
     remedy = "Restore the folder, or measure again with `bnn-geometry probe`."
-    try:
+    with sealed.reading(path, "measurements of dot products", remedy=remedy):
         values = sealed.read(path, FILE, [ARRAYS], remedy=remedy)
         arrays = load_file(path / ARRAYS)
         bins = values["bins"]
@@ -137,10 +135,6 @@ def read(path: Path) -> Probed:
             values["images"],
             statistics,
         )
-    except FileNotFoundError as error:
-        raise UserError(f"There are no measurements of dot products in {path}.") from error
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"The measurements in {path} cannot be read: {error}. {remedy}") from error
 
 
 def published(run: str) -> Probed:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from bnn_geometry import sources
 from bnn_geometry.errors import UserError
@@ -98,6 +101,33 @@ def read(folder: Path, name: str, files: Iterable[str], *, remedy: str) -> dict[
                 f"edited. {remedy}"
             )
     return values
+
+
+@contextmanager
+def reading(folder: Path, what: str, *, remedy: str) -> Iterator[None]:
+    """Whatever goes wrong inside while a folder is read becomes one sentence.
+
+    Parameters
+    ----------
+    folder : Path
+    what : str
+        What it holds, in the plural: the subject of the message.
+    remedy : str
+        What to do about it: the end of the message.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, damaged, or holds something else.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"There are no {what} in {folder}.") from error
+    except (
+        *(OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError),
+    ) as error:
+        raise UserError(f"The {what} in {folder} cannot be read: {error}. {remedy}") from error
 
 
 def _own_hash(values: dict[str, Any], name: str) -> str:
