@@ -80,6 +80,23 @@ def test_convnet_can_pool_its_signs_instead():
         make(ConvNet, pool="nowhere")
 
 
+@each_network
+def test_networks_can_normalize_after_their_signs_instead(network):
+    net = make(network, norm="after-activation").train()
+    usual = dict(make(network).named_children())
+    assert {name: type(m) for name, m in net.named_children()} == {
+        name: type(m) for name, m in usual.items()
+    }
+    names = list(dict(net.named_children()))
+    assert names.index("act1") + 1 == names.index("norm1")
+    assert [*usual].index("norm1") + 1 == [*usual].index("act1")
+    assert names[-1] == [*usual][-1]  # the scores are normalized in both
+    scores = net(images(net, 20))
+    torch.testing.assert_close(scores.mean(0), torch.zeros(10), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="Unknown place to normalize: 'nowhere'"):
+        make(network, norm="nowhere")
+
+
 def test_mlp_ends_in_a_norm():
     kinds = [type(module).__name__ for module in make(MLP).children()]
     block = ["BinaryLinear", "BatchNorm1d", "BinaryActivation", "Dropout"]

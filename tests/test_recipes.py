@@ -359,6 +359,11 @@ def test_label_smoothing_goes_with_cross_entropy():
         ORIGINAL_MNIST.with_(label_smoothing=0.1)
 
 
+def test_perceptron_has_no_pool_to_move():
+    with pytest.raises(UserError, match="mnist-mlp has none"):
+        FAST_MNIST.with_(pool="after-activation")
+
+
 def test_changed_recipe_leaves_the_named_one_alone():
     assert FAST_MNIST.with_(width=0.5).width == 0.5
     assert FAST_MNIST.width == 1
@@ -368,6 +373,7 @@ def test_recipe_written_before_there_were_ablations_is_read_as_it_was():
     fields = ORIGINAL_MNIST.as_dict()
     for name in ("crop_padding", "flip", "label_smoothing", "init_scale", "layer_scale_power"):
         del fields[name]
+    del fields["pool"], fields["norm"]
     assert Recipe(**fields) == ORIGINAL_MNIST
 
 

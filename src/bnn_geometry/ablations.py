@@ -54,12 +54,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "slower batch-norm averages": {"norm_momentum": 0.03},
     "latent weights not clipped": {"clip": False},
     "signs are pooled": {"pool": "after-activation"},
+    "batch norm after the signs": {"norm": "after-activation"},
     "continuous, hard tanh": {"activation": "hardtanh"},
     "continuous, ReLU": {"activation": "relu"},
 }
 """Name of each variant and the fields of the recipe that it changes."""
 
-MISTAKES = ("latent weights not clipped", "signs are pooled")
+MISTAKES = ("latent weights not clipped", "signs are pooled", "batch norm after the signs")
 """Variants that nobody wants, and that common code has."""
 
 CONTINUOUS = ("continuous, hard tanh", "continuous, ReLU")

@@ -29,13 +29,16 @@ def _scaled(units: int, width: float) -> int:
 class _Network(nn.Module):
     """Weights drawn from an explicit generator; what the two networks share."""
 
-    def __init__(self, activation: str, epsilon: float, momentum: float) -> None:
+    def __init__(self, activation: str, norm: str, epsilon: float, momentum: float) -> None:
         super().__init__()
+        if norm not in ("before-activation", "after-activation"):
+            raise ValueError(f"Unknown place to normalize: {norm!r}.")
         if activation not in ACTIVATIONS:
             raise ValueError(f"Unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}.")
         self.activation = activation
         self.binary = activation == "binary"
         self._norm = {"eps": epsilon, "momentum": momentum}
+        self._turn = -1 if norm == "after-activation" else 1
 
 
 class ConvNet(_Network):
@@ -55,6 +58,8 @@ class ConvNet(_Network):
         ``binary``, or ``hardtanh`` / ``relu`` for a continuous counterpart of the same shape.
     pool : str
         ``before-norm``, or ``after-activation`` to show what that costs.
+    norm : str
+        ``before-activation``, or ``after-activation`` likewise.
     epsilon, momentum : float
         Of every batch norm.
     """
@@ -68,10 +73,11 @@ class ConvNet(_Network):
         width: float = 1.0,
         activation: str = "binary",
         pool: str = "before-norm",
+        norm: str = "before-activation",
         epsilon: float = 1e-4,
         momentum: float = 0.1,
     ) -> None:
-        super().__init__(activation, epsilon, momentum)
+        super().__init__(activation, norm, epsilon, momentum)
         if pool not in ("before-norm", "after-activation"):
             raise ValueError(f"Unknown place to pool: {pool!r}.")
         self.width = width
@@ -84,8 +90,11 @@ class ConvNet(_Network):
             stages.append((f"conv{i}", BinaryConv2d(channels, out, binary=self.binary)))
             pooling = [(f"pool{i}", nn.MaxPool2d(2))] if pooled else []
             stages += pooling if pool == "before-norm" else []
-            stages.append((f"norm{i}", nn.BatchNorm2d(out, **self._norm)))
-            stages.append((f"act{i}", ACTIVATIONS[activation]()))
+            block: list[tuple[str, nn.Module]] = [
+                (f"norm{i}", nn.BatchNorm2d(out, **self._norm)),
+                (f"act{i}", ACTIVATIONS[activation]()),
+            ]
+            stages += block[:: self._turn]
             stages += pooling if pool == "after-activation" else []
             channels = out
         stages.append(("flatten", nn.Flatten()))
@@ -93,9 +102,10 @@ class ConvNet(_Network):
         for i in (1, 2, 3):
             out = 10 if i == 3 else _scaled(1024, width)
             stages.append((f"fc{i}", BinaryLinear(features, out, binary=self.binary)))
-            stages.append((f"fcnorm{i}", nn.BatchNorm1d(out, **self._norm)))
+            block = [(f"fcnorm{i}", nn.BatchNorm1d(out, **self._norm))]
             if i < 3:
-                stages.append((f"fcact{i}", ACTIVATIONS[activation]()))
+                block.append((f"fcact{i}", ACTIVATIONS[activation]()))
+            stages += block[:: self._turn]
             features = out
         for name, module in stages:
             self.add_module(name, module)
@@ -121,6 +131,8 @@ class MLP(_Network):
         Scales the hidden layers of 4096 units.
     activation : str
         ``binary``, ``hardtanh`` or ``relu``.
+    norm : str
+        As for :class:`ConvNet`.
     input_dropout, hidden_dropout : float
         Probabilities of setting a unit to 0 in training.
     epsilon, momentum : float
@@ -137,10 +149,11 @@ class MLP(_Network):
         activation: str = "binary",
         input_dropout: float = 0.2,
         hidden_dropout: float = 0.5,
+        norm: str = "before-activation",
         epsilon: float = 1e-4,
         momentum: float = 0.1,
     ) -> None:
-        super().__init__(activation, epsilon, momentum)
+        super().__init__(activation, norm, epsilon, momentum)
         self.width = width
         self.flatten = nn.Flatten()
         self.dropout0 = nn.Dropout(input_dropout)
@@ -148,9 +161,12 @@ class MLP(_Network):
         for i in (1, 2, 3, 4):
             out = 10 if i == 4 else _scaled(4096, width)
             self.add_module(f"fc{i}", BinaryLinear(features, out, binary=self.binary))
-            self.add_module(f"norm{i}", nn.BatchNorm1d(out, **self._norm))
+            block: list[tuple[str, nn.Module]] = [(f"norm{i}", nn.BatchNorm1d(out, **self._norm))]
             if i < 4:
-                self.add_module(f"act{i}", ACTIVATIONS[activation]())
+                block.append((f"act{i}", ACTIVATIONS[activation]()))
+            for name, module in block[:: self._turn]:
+                self.add_module(name, module)
+            if i < 4:
                 self.add_module(f"dropout{i}", nn.Dropout(hidden_dropout))
             features = out
         initialize(self, generator)

@@ -18,6 +18,7 @@ CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "compile": ("auto", "always", "never"),
     "pool": ("before-norm", "after-activation"),
+    "norm": ("before-activation", "after-activation"),
 }
 """What a recipe's fields that name something can name."""
 
@@ -78,6 +79,10 @@ class Recipe:
     pool: str = "before-norm"
     """Where the convolutional network pools: ``before-norm`` as the original, or
     ``after-activation``, where the largest of four signs is nearly always +1."""
+    norm: str = "before-activation"
+    """Where batch norm stands: ``before-activation`` as in the original, or
+    ``after-activation``, where dot products as large as the fan-in are binarized and their
+    gradient is cancelled almost everywhere."""
     compile: str = "auto"
     """``never``, ``always`` or ``auto`` (where it can be done and the run is long)."""
 
@@ -129,6 +134,8 @@ class Recipe:
                     f"Unknown {field} {getattr(changed, field)!r}: use "
                     f"{', '.join(known[:-1])} or {known[-1]}."
                 )
+        if changed.model == "mnist-mlp" and changed.pool != "before-norm":
+            raise UserError("A recipe's pool is for the convolutional network: mnist-mlp has none.")
         if changed.label_smoothing and changed.loss != "cross-entropy":
             raise UserError(
                 f"A recipe's label_smoothing goes with cross-entropy, not with {changed.loss}."

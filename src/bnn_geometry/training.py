@@ -88,6 +88,7 @@ def start(recipe: Recipe, seed: int) -> ConvNet | MLP:
     options: dict[str, object] = {
         "width": recipe.width,
         "activation": recipe.activation,
+        "norm": recipe.norm,
         "epsilon": recipe.norm_epsilon,
         "momentum": recipe.norm_momentum,
     }
