@@ -1,4 +1,4 @@
-"""Networks changed in one thing: batch norm without the mean, and noise for binarization."""
+"""Networks changed in one thing: batch norm without the mean, noise for binarization, sign(0)."""
 
 import copy
 
@@ -118,3 +118,51 @@ def test_networks_with_nothing_to_change_are_refused():
         variants.add_weight_noise(continuous, generator())
     with pytest.raises(ValueError, match="no batch norm"):
         variants.without_mean_subtraction(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    # the smallest float16 is 6e-8 and half of it is rounded to 0; one of 127 steps is 0.0079
+    [(torch.float32, 1e-40), (torch.bfloat16, 1e-38), (torch.float16, 6e-8), (torch.int8, 0.004)],
+)
+def test_latents_that_are_rounded_to_zero_have_no_sign(dtype, kept):
+    network, x = made()
+    layer = weight_layers(network)["fc2"]
+    with torch.no_grad():
+        layer.weight[0, :4] = torch.tensor([kept, -kept, 0.0, 1.0])
+    before = copy.deepcopy(network.state_dict())
+    changed = variants.signs_after_rounding(network, dtype)
+    found = weight_layers(changed)["fc2"].forward_weight(torch.float32)
+    assert found[0, :4].tolist() == [1.0, -1.0, 0.0, 1.0]
+    assert set(found.unique().tolist()) == {-1.0, 0.0, 1.0}
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])  # the network itself is left alone
+    if dtype == torch.float32:  # the only latent that is 0 counts as −1 in the binary network
+        with torch.no_grad():
+            weight_layers(changed)["fc2"].weight[0, 2] = -1
+        assert torch.equal(changed.eval()(x), network.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lost"),
+    [(torch.float16, 1e-8), (torch.int8, 0.0039)],
+)
+def test_latents_below_half_a_step_are_zero(dtype, lost):
+    network, _ = made()
+    layer = weight_layers(network)["fc2"]
+    with torch.no_grad():
+        layer.weight[0, :3] = torch.tensor([lost, -lost, 1.0])
+    found = weight_layers(variants.signs_after_rounding(network, dtype))["fc2"]
+    assert found.weight[0, :3].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_layer_of_zeros_stays_one_and_continuous_networks_are_refused():
+    network, _ = made()
+    with torch.no_grad():
+        weight_layers(network)["fc2"].weight.zero_()
+    changed = variants.signs_after_rounding(network, torch.int8)
+    assert (weight_layers(changed)["fc2"].weight == 0).all()
+    with pytest.raises(ValueError, match="no binary weights to round"):
+        variants.signs_after_rounding(
+            MLP(generator(), width=1 / 128, activation="relu"), torch.int8
+        )

@@ -1,10 +1,13 @@
-"""Networks changed in one thing that section 5.1 of the paper speaks of.
+"""Networks changed in one thing.
 
-Batch norm that does not subtract the mean, the condition that the paper names; and weights that
-meet independent noise in the place of binarization, its noise model taken literally.
+Two that section 5.1 of the paper speaks of: batch norm that does not subtract the mean, the
+condition that the paper names; and weights that meet independent noise in the place of
+binarization, its noise model taken literally. And one that common code has by mistake: a sign of 0.
 """
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +93,44 @@ def add_weight_noise(network: nn.Module, generator: torch.Generator) -> nn.Modul
             return (w + noise).to(dtype)
 
         layer.forward_weight = noisy
+    return network
+
+
+@torch.no_grad()
+def signs_after_rounding(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy that computes with sign(w) of rounded latent weights, where sign(0) = 0.
+
+    What code does that casts first and takes the sign then: a latent weight which is rounded to 0
+    is a third value in a network of two.
+
+    Parameters
+    ----------
+    network : Module
+    dtype : torch.dtype
+        What latent weights are rounded to: a floating-point type, by its own rounding; or
+        ``torch.int8``, in 127 steps from 0 to the largest weight of the layer.
+
+    Returns
+    -------
+    Module
+        Its binary layers hold −1, 0 and +1 as their weights, and no latent ones.
+
+    Raises
+    ------
+    ValueError
+        If the network has no binary weight layer.
+    """
+    network = copy.deepcopy(network)
+    layers = [layer for layer in weight_layers(network).values() if layer.binary]
+    if not layers:
+        raise ValueError("The network has no binary weights to round.")
+    for layer in layers:
+        w = layer.weight
+        if dtype == torch.int8:
+            largest = w.abs().max().clamp(min=torch.finfo(w.dtype).tiny)
+            w = (w / largest * 127).round()
+        layer.weight.copy_(torch.sign(w.to(dtype)))
+        layer.binary = False  # these are what it computes with
     return network
 
 
