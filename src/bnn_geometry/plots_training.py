@@ -43,6 +43,40 @@ def plot_errors(curves: Sequence[tuple[str, pd.DataFrame]], ax: Axes, *, title: 
     return ax
 
 
+def plot_seeds(runs: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
+    """Test error by epoch of several networks, each trained from several seeds.
+
+    A line for the mean over seeds with marks, a band from the least to the largest.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A row per run and epoch: network (label of the line, up to six of them), seed, epoch,
+        test_error (fraction).
+    ax : Axes
+    title : str
+    """
+    names = list(runs["network"].unique())
+    for name, (colour, marker, style) in zip(names, LOOKS, strict=False):
+        sns.lineplot(
+            runs[runs["network"] == name].assign(percent=lambda table: 100 * table["test_error"]),
+            x="epoch",
+            y="percent",
+            estimator="mean",
+            errorbar=("pi", 100),
+            color=colour,
+            marker=marker,
+            ms=6,
+            ls=style,
+            label=name,
+            ax=ax,
+        )
+    ax.set(title=title, xlabel="epoch", ylabel="test error (%)", ylim=(0, None))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
 def plot_ablations(summary: pd.DataFrame, ax: Axes) -> Axes:
     """What each variant of a recipe adds to the validation error.
 
