@@ -215,11 +215,13 @@ def augment(
     top = torch.randint(0, 2 * padding + 1, (batch, 1), generator=generator)
     left = torch.randint(0, 2 * padding + 1, (batch, 1), generator=generator)
     flipped = torch.rand((batch, 1), generator=generator) < (0.5 if flip else 0.0)
-    rows = top + torch.arange(h)
-    columns = left + torch.arange(w)
+    # three numbers an image go to its device; where its pixels come from is worked out there
+    top, left, flipped = (drawn.to(images.device) for drawn in (top, left, flipped))
+    rows = top + torch.arange(h, device=images.device)
+    columns = left + torch.arange(w, device=images.device)
     columns = torch.where(flipped, columns.flip(1), columns)
     stride = w + 2 * padding
-    index = (rows[:, :, None] * stride + columns[:, None, :]).flatten(1).to(images.device)
+    index = (rows[:, :, None] * stride + columns[:, None, :]).flatten(1)
     flat = padded.flatten(2)  # (batch, channels, padded h · padded w)
     return flat.gather(2, index[:, None, :].expand(-1, flat.shape[1], -1)).view_as(images)
 
