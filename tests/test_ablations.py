@@ -102,7 +102,7 @@ def test_tool_trains_each_variant_once_and_writes_the_table(tool, tmp_path, monk
     monkeypatch.setattr(tool.subprocess, "run", run)
     monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset("convnet"))
     monkeypatch.setattr(tool, "VARIANTS", {"reference": {}, "not clipped": {"clip": False}})
-    arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--seeds", "2"]
+    arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     assert tool.main(arguments) == 0
     found = ablations.read(tmp_path / "out")
     assert found.table["variant"].tolist() == ["reference", "not clipped"] * 2
@@ -113,6 +113,43 @@ def test_tool_trains_each_variant_once_and_writes_the_table(tool, tmp_path, monk
     (tmp_path / "out" / "table.csv").unlink()
     assert tool.main(arguments) == 0  # nothing is trained again
     pd.testing.assert_frame_equal(ablations.read(tmp_path / "out").table, found.table)
+    more = [*arguments, "--add", "--variants", "reference", "--seeds", "2", "5"]
+    assert tool.main(more) == 0
+    longer = ablations.read(tmp_path / "out").table
+    assert sorted(zip(longer["variant"], longer["seed"], strict=True)) == [
+        *(("not clipped", seed) for seed in (1, 2)),
+        *(("reference", seed) for seed in (1, 2, 5)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--variants", "nothing"], "There is no variant 'nothing'"),
+        (["--variants", "no augmentation"], "name it among the variants"),
+        (["--seeds", "3", "3"], "A seed is named twice: 3, 3"),
+        (["--add"], "There are no ablations in"),
+    ],
+)
+def test_tool_refuses_what_makes_no_table(tool, tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset("convnet"))
+    arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), *options]
+    assert tool.main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_tool_adds_to_no_table_of_something_else(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset("convnet"))
+    here = tiny_dataset("convnet").provenance.as_dict()
+    arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path), "--add"]
+    for data, versions, message in (
+        (here, {"torch": "1"}, "other versions"),
+        (DATA, runs.versions(), "of other images: Noise"),
+    ):
+        ablations.write(tmp_path, TABLE, data, versions)
+        assert tool.main(arguments) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_tool_says_which_run_failed(tool, tmp_path, monkeypatch, capsys):
