@@ -4,11 +4,13 @@
 #     after: [training]
 #     data: [cifar10, mnist]
 #     runs:
+#       - cifar10-convnet-fast-w1-s1
 #       - cifar10-convnet-fast-w0.5-s1
+#       - cifar10-convnet-fast-w0.25-s1
 #       - cifar10-convnet-fast-w0.125-s1
 #       - cifar10-convnet-fast-w0.0625-s1
 #       - mnist-mlp-fast-w0.5-s1
-#       - probe-cifar10-convnet-fast-w0.5-s1
+#       - probe-cifar10-convnet-fast-w1-s1
 #       - probe-mnist-mlp-fast-w0.5-s1
 #   jupytext:
 #     notebook_metadata_filter: bnn_geometry
@@ -139,20 +141,21 @@ claims.record_layers(
 )
 
 # %% [markdown]
-# ### A wider network, all test images
+# ### The paper's network, all test images
 #
 # A network as wide as can be trained in this time is still narrow. {numref}`fig-wide-dot-products`
-# is about a wider one, the published run of {doc}`training`, on {glue:text}`published-images` test
-# images of {glue:text}`published-data`. To train it and to probe it takes longer than a build may;
+# is about the paper's own, at its full width: the published run of {doc}`training`, on
+# {glue:text}`published-images` test images of {glue:text}`published-data`, after
+# {glue:text}`published-epochs` epochs. To train it and to probe it takes longer than a build may;
 # its histograms and correlations come from this command, which anyone can repeat:
 #
 # ```bash
-# bnn-geometry probe runs/cifar10-convnet-fast-w0.5-s1 --images 10000 \
-#     --out runs/probe-cifar10-convnet-fast-w0.5-s1
+# bnn-geometry probe runs/cifar10-convnet-fast-w1-s1 --images 10000 \
+#     --out runs/probe-cifar10-convnet-fast-w1-s1
 # ```
 
 # %%
-WIDE = "cifar10-convnet-fast-w0.5-s1"
+WIDE = "cifar10-convnet-fast-w1-s1"
 wide = runs.published(WIDE)
 wide_probed = probed.published(WIDE)
 wide_images = f"{wide_probed.images:,} test images of {wide_probed.data.title}"
@@ -188,6 +191,7 @@ claims.record_layers(
 deeper = wide_table.drop(index="conv1")
 glue("published-images", f"{wide_probed.images:,}")
 glue("published-data", wide_probed.data.title)
+glue("published-epochs", len(wide.history))
 glue("wide-first", wide_table.loc["conv1", "r"])
 glue("wide-low", deeper["r"].min())
 glue("wide-high", deeper["r"].max())
@@ -585,12 +589,12 @@ spread.assign(n=spread["n"].astype(int)).drop(columns="uniform").rename(
 # ## Is it dimension that makes r?
 #
 # The paper puts the weaker correlation of the first layer down to its dimension. Layers differ in
-# more than that, so {numref}`fig-r-against-n` changes the dimension of each of them: it has three
-# published runs with the same recipe and three widths ({doc}`training`), and the layers of the
-# widest against the epoch.
+# more than that, so {numref}`fig-r-against-n` changes the dimension of each of them: it has
+# published runs with the same recipe and {glue:text}`sweep-widths` widths ({doc}`training`), and
+# the layers of the widest against the epoch.
 
 # %%
-SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 2)}
+SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)}
 
 
 def at_the_end(found: runs.Run) -> pd.DataFrame:
@@ -600,6 +604,7 @@ def at_the_end(found: runs.Run) -> pd.DataFrame:
 
 
 swept = {w: runs.published(name) for w, name in SWEEP.items()}
+shorter = " or ".join(sorted({str(len(r.history)) for w, r in swept.items() if w < max(SWEEP)}))
 by_width = pd.concat({w: at_the_end(found) for w, found in swept.items()}, names=["width"])
 figure, axes = plots.new_figure(1, 2, height=3.8)
 figures.plot_r_against_fan_in(by_width.reset_index(), axes[0, 0])
@@ -617,7 +622,7 @@ show(
         "marks "
         f"the networks of width {', '.join(width(w) for w in SWEEP)}; the first layer has $n = 27$ "
         "in all of them. Right: in the widest after each epoch. Dashed: white inputs and uniform "
-        f"weights. Published runs, {len(wide.history)} epochs, "
+        f"weights. Published runs, {shorter} epochs, the widest {len(wide.history)}; "
         f"{wide.info['measured_images']} test images of {wide.data['title']}, seed {wide.seed}; "
         "not "
         "made by this build."
@@ -637,6 +642,8 @@ rank = {
     label: float(found["n"].astype(float).corr(found["filter_r"].astype(float), method="spearman"))
     for label, found in (("wide", by_width.loc[widest]), ("untrained", table_untrained))
 }
+glue("sweep-widths", len(SWEEP))
+glue("sweep-epochs", shorter)
 glue("rank-wide", rank["wide"])
 glue("rank-untrained", rank["untrained"])
 glue("sweep-first-low", r_by_width.loc["conv1"].min())
@@ -661,12 +668,14 @@ r_by_width.rename(columns=width).round(3)
 # %% [markdown]
 # The first layer has the same dimension in all of them and a median of
 # {glue:text}`sweep-first-low:.2f` to {glue:text}`sweep-first-high:.2f`. Of the other
-# {glue:text}`sweep-layers`, {glue:text}`sweep-more` have a larger $r$ at {glue:text}`sweep-factor`
-# times the width; the changes range from {glue:text}`sweep-change-low:+.3f` to
-# {glue:text}`sweep-change-high:+.3f`, from at least {glue:text}`sweep-narrow-low:.2f` in the
-# narrowest to at least {glue:text}`sweep-wide-low:.2f` in the widest. Over the layers of the widest
-# the rank correlation of $r$ with $n$ is {glue:text}`rank-wide:+.2f`, over those of the untrained
-# network of this build {glue:text}`rank-untrained:+.2f`.
+# {glue:text}`sweep-layers`, {glue:text}`sweep-more` have a larger $r$ at
+# {glue:text}`sweep-factor` times the width; the changes range from
+# {glue:text}`sweep-change-low:+.3f` to {glue:text}`sweep-change-high:+.3f`, from at least
+# {glue:text}`sweep-narrow-low:.2f` in the narrowest to at least {glue:text}`sweep-wide-low:.2f`
+# in the widest (which was trained for {glue:text}`published-epochs` epochs, the others for
+# {glue:text}`sweep-epochs`). Over the layers of the widest the rank correlation of $r$ with $n$
+# is {glue:text}`rank-wide:+.2f`, over those of the untrained network of this build
+# {glue:text}`rank-untrained:+.2f`.
 #
 # An untrained network sits near $\sqrt3/2$ in any dimension: dimension does not make $r$ larger
 # than that, but where weights are trained alike, the wider network has the larger $r$. Nor does $r$

@@ -83,7 +83,6 @@ NO_RESULT = {
         r"\sqrt{1.5/(n_\text{in}": "a constant in the original code",
         "near 30°": "the exact limit for uniform entries",
         "sign(0) = 0": "a definition",
-        "the original's 500 epochs": "a constant of the original recipe",
         "lines at 30 and 37 degrees": "the exact limits",
         "within 1.5 box lengths": "how whiskers are drawn",
     },

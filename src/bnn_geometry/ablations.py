@@ -57,6 +57,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch norm after the signs": {"norm": "after-activation"},
     "continuous, hard tanh": {"activation": "hardtanh"},
     "continuous, ReLU": {"activation": "relu"},
+    "all that fast has": {
+        name: getattr(FAST_CIFAR10, name) for name in ("schedule", "lr", "crop_padding")
+    },
 }
 """Name of each variant and the fields of the recipe that it changes."""
 
