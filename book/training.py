@@ -226,7 +226,7 @@ recipe.drop(["name", "model", "dataset"])
 # from training. Not everything that helped was taken over: the learning rate of `fast` is a
 # compromise between narrow and wide networks, and batches are larger than what was best, for
 # speed. The row *all that fast has* is what was taken over, together. This table is published
-# with the book, since it takes longer than a build may; these commands make it anew:
+# with the book, since it takes longer than a build may; these commands make one like it:
 #
 # ```bash
 # python tools/ablations.py --work FOLDER --seeds 1 2 3
@@ -239,7 +239,7 @@ published_ablations = ablations.read(runs.published_root() / "ablations")
 summary = ablations.summarize(published_ablations.table)
 base = published_ablations.reference
 chosen = summary.drop(index=["reference", *ablations.MISTAKES, *ablations.CONTINUOUS])
-ablation_seeds = int(chosen["runs"].min())
+ablation_seeds = " or ".join(str(count) for count in sorted(chosen["runs"].unique()))
 figure, axes = plots.new_figure(height=0.9 + 0.3 * len(chosen))
 figures.plot_ablations(chosen.sort_values("difference"), axes[0, 0])
 show(
@@ -287,7 +287,7 @@ printed(summary.drop(index=[*ablations.MISTAKES, *ablations.CONTINUOUS]))
 
 # %% [markdown]
 # A difference is taken between runs of the same seed on the same machine, so it need not equal
-# the difference of two rows. From {glue:text}`ablation-seeds` or a few more seeds its standard
+# the difference of two rows. From {glue:text}`ablation-seeds` seeds its standard
 # error is itself uncertain: it ranges from {glue:text}`ablation-spread-low:.1f` to
 # {glue:text}`ablation-spread-high:.1f` points, with a median of {glue:text}`ablation-spread:.1f`.
 # A difference of a point or two is not established, whatever its own standard error. And these
@@ -699,6 +699,9 @@ glue("flips-first-low", dots.iloc[:, 0].min())
 glue("flips-first-high", dots.iloc[:, 0].max())
 glue("flips-last-low", dots.iloc[:, 1].min())
 glue("flips-last-high", dots.iloc[:, 1].max())
+halfway = by_layer[by_layer["epoch"] == len(full.history) // 2].set_index("layer")["flips"]
+glue("flips-halfway", 100 * halfway.max())
+glue("flips-halfway-layer", halfway.idxmax())
 glue("ends-most", largest_ends.max())
 glue("ends-most-epoch", largest_ends.idxmax())
 glue("ends-high", dots.iloc[:, 2].max())
@@ -714,13 +717,15 @@ dots.round(2)
 # that have nothing to do with those before. In the last it is between
 # {glue:text}`flips-last-low:.1f` and {glue:text}`flips-last-high:.1f` %. The learning rate falls to
 # nearly zero within the run, so this does not show that the signs would stay where they are at a
-# larger one.
+# larger one: half-way through the run {glue:text}`flips-halfway:.0f` % of those of one layer
+# ({glue:text}`flips-halfway-layer`) change within an epoch. A smaller rate might serve so wide a
+# network better; it was not tried.
 #
-# Nor does the number of latent weights at the ends: after epoch {glue:text}`ends-most-epoch` a
-# layer has up to {glue:text}`ends-most:.1f` % there, after the last at most
-# {glue:text}`ends-high:.1f` %. A weight that is clipped leaves the end again with the next step
-# against it, and smaller steps leave fewer exactly there. Within a tenth of an end lie
-# {glue:text}`near-low:.1f` % ({glue:text}`near-low-layer`) to {glue:text}`near-high:.1f` %
+# The number of latent weights at the ends depends on the rate too: after epoch
+# {glue:text}`ends-most-epoch` a layer has up to {glue:text}`ends-most:.1f` % there, after the
+# last at most {glue:text}`ends-high:.1f` %. A weight that is clipped leaves the end again with
+# the next step against it, and smaller steps leave fewer exactly there. Within a tenth of an end
+# lie {glue:text}`near-low:.1f` % ({glue:text}`near-low-layer`) to {glue:text}`near-high:.1f` %
 # ({glue:text}`near-high-layer`) of a layer's weights, a tenth being what a uniform distribution
 # has.
 #
