@@ -676,6 +676,16 @@ def test_recipe_says_where_the_network_pools():
     assert names["after-activation"][4:7] == ["norm2", "act2", "pool2"]
 
 
+@each_network
+def test_recipe_says_where_the_network_normalizes(kind):
+    for norm, order in (
+        ("before-activation", ["norm1", "act1"]),
+        ("after-activation", ["act1", "norm1"]),
+    ):
+        network = training.start(TINY[kind].with_(norm=norm), 0)
+        assert [name for name, _ in network.named_children() if name in order] == order
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_every_step_runs_the_compiled_network_where_there_is_one(monkeypatch, compiled):
     steps = []
