@@ -719,7 +719,7 @@ dots.round(2)
 # nearly zero within the run, so this does not show that the signs would stay where they are at a
 # larger one: half-way through the run {glue:text}`flips-halfway:.0f` % of those of one layer
 # ({glue:text}`flips-halfway-layer`) change within an epoch. A smaller rate might serve so wide a
-# network better; it was not tried.
+# network better.
 #
 # The number of latent weights at the ends depends on the rate too: after epoch
 # {glue:text}`ends-most-epoch` a layer has up to {glue:text}`ends-most:.1f` % there, after the
