@@ -66,6 +66,14 @@ def test_every_variant_changes_the_reference_and_can_be_trained():
     assert {*ablations.MISTAKES, *ablations.CONTINUOUS} < set(ablations.VARIANTS)
 
 
+def test_row_of_fast_has_what_fast_has():
+    variant = ablations.REFERENCE.with_(**ablations.VARIANTS["all that fast has"]).as_dict()
+    fast = recipes.FAST_CIFAR10.as_dict()
+    # smaller, with images held out, and nothing left to the machine
+    sizes = {"width", "epochs", "train_images", "validation_images", "precision", "compile"}
+    assert {field for field in fast if variant[field] != fast[field]} <= sizes
+
+
 def test_published_table_is_of_these_variants_and_this_reference():
     found = ablations.read(runs.published_root() / "ablations")
     assert found.reference == ablations.REFERENCE

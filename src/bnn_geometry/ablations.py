@@ -57,9 +57,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch norm after the signs": {"norm": "after-activation"},
     "continuous, hard tanh": {"activation": "hardtanh"},
     "continuous, ReLU": {"activation": "relu"},
-    "all that fast has": {
-        name: getattr(FAST_CIFAR10, name) for name in ("schedule", "lr", "crop_padding")
-    },
+    # written out: the published row is of these, and a test sees when `fast` has others
+    "all that fast has": {"schedule": "linear", "lr": 0.005, "crop_padding": 0},
 }
 """Name of each variant and the fields of the recipe that it changes."""
 

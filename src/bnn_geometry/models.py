@@ -38,6 +38,7 @@ class _Network(nn.Module):
         self.activation = activation
         self.binary = activation == "binary"
         self._norm = {"eps": epsilon, "momentum": momentum}
+        # the step through [batch norm, activation]: -1 puts the activation first
         self._turn = -1 if norm == "after-activation" else 1
 
 
