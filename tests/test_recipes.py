@@ -16,6 +16,7 @@ from bnn_geometry.layers import weight_layers
 from bnn_geometry.recipes import (
     CHOICES,
     FAST_MNIST,
+    LONG_CIFAR10,
     ORIGINAL_CIFAR10,
     ORIGINAL_MNIST,
     RECIPES,
@@ -241,6 +242,53 @@ def test_layer_scales_of_the_paper_network():
     np.testing.assert_allclose(scales, expected, atol=0.05)
 
 
+def largest_steps(r):
+    """Adam's step is at most about its learning rate: that of each layer's latents, and fan-ins."""
+    layers = weight_layers(training.start(r, 0)).values()
+    peak = max(training.learning_rate(r, step, 10) for step in range(10 * r.epochs))
+    steps = [peak * training.layer_scale(layer) ** r.layer_scale_power for layer in layers]
+    return np.array(steps), np.array([layer.fan_in for layer in layers])
+
+
+def test_step_of_long_runs_is_the_originals_at_full_width_and_falls_as_fan_in_grows():
+    original, _ = largest_steps(ORIGINAL_CIFAR10)
+    assert original.max() == pytest.approx(0.078, abs=1e-3)
+    found, wide = largest_steps(LONG_CIFAR10)
+    np.testing.assert_allclose(found, original, rtol=1e-9)
+    narrow, fan_in = largest_steps(LONG_CIFAR10.with_(width=1 / 4))
+    # of the layers between hidden ones alone fan-in and fan-out both scale with the width
+    np.testing.assert_allclose(
+        narrow[1:-1] / found[1:-1], np.sqrt(wide[1:-1] / fan_in[1:-1]), rtol=1e-9
+    )
+
+
+def test_rate_warms_up_and_falls_along_half_a_cosine():
+    r = LONG_CIFAR10.with_(epochs=4, warmup_epochs=1, lr=1.0, lr_end=0.2, width=0.5)
+    rates = [training.learning_rate(r, step, 2) for step in range(9)]
+    fall = 0.2 + 0.8 * (1 + np.cos(np.pi * np.arange(7) / 6)) / 2
+    np.testing.assert_allclose(rates, 2 * np.array([0.5, 1.0, *fall]), rtol=1e-12)
+
+
+def test_test_images_are_looked_at_once_where_others_are_held_out(monkeypatch):
+    looks = []
+    evaluate = training.evaluate
+    monkeypatch.setattr(
+        training,
+        "evaluate",
+        lambda network, split, **options: (
+            looks.append(split) or evaluate(network, split, **options)
+        ),
+    )
+    dataset = tiny_dataset(train=60)
+    r = MNIST.with_(epochs=3, validation_images=20, batch_size=20)
+    trained = training.train(training.start(r, 0), dataset, r, seed=0)
+    assert sum(split is dataset.test for split in looks) == 1
+    measured = trained.history["test_error"].notna()
+    assert trained.history["epoch"][measured].tolist() == [trained.kept_epoch]
+    kept = trained.history["test_error"][measured].item()
+    assert kept == evaluate(trained.network, dataset.test)
+
+
 def step_by_hand(weights, images, labels, lr):
     """One step of the perceptron in float64: new latents, and the gradients of the binary ones."""
     x = 2 * images.reshape(len(images), -1).astype(np.float64) / 255 - 1
@@ -317,7 +365,7 @@ def test_recipes_are_found_by_network_and_name():
     for (model, name), value in RECIPES.items():
         assert recipe(model, name) is value
         assert (value.model, value.name) == (model, name)
-    assert len(RECIPES) == 4
+    assert len(RECIPES) == 5
     with pytest.raises(UserError, match="no recipe 'slow' for 'mnist-mlp'; there is cifar10-conv"):
         recipe("mnist-mlp", "slow")
 
@@ -335,7 +383,8 @@ def test_named_recipes_make_sense():
         *[("validation_images", -1), ("train_images", -1), ("crop_padding", -1)],
         *[("input_dropout", 1), ("hidden_dropout", -0.1), ("label_smoothing", 1.5)],
         *[("norm_momentum", 0), ("norm_momentum", 1.1), ("init_scale", 0), ("init_scale", 2)],
-        *[("layer_scale_power", math.nan), ("layer_scale_power", math.inf)],
+        *[("layer_scale_power", math.nan), ("lr_width_power", math.inf)],
+        *[("warmup_epochs", -1), ("warmup_epochs", FAST_MNIST.epochs)],
     ],
 )
 def test_senseless_recipe_is_refused(field, value):

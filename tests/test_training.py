@@ -129,8 +129,8 @@ def test_rate_of_the_shortest_runs_is_positive_and_at_most_the_peak(steps, sched
 
 
 def test_unknown_schedule_loss_and_precision_are_refused():
-    with pytest.raises(UserError, match="Unknown schedule 'cosine'"):
-        training.learning_rate(replace(FAST_MNIST, schedule="cosine"), 0, 1)
+    with pytest.raises(UserError, match="Unknown schedule 'steps'"):
+        training.learning_rate(replace(FAST_MNIST, schedule="steps"), 0, 1)
     with pytest.raises(UserError, match="Unknown loss 'l2': use squared-hinge or cross-entropy"):
         run("mlp", loss="l2")
     with pytest.raises(UserError, match="Unknown precision 'float16'"):

@@ -181,6 +181,7 @@ def _train(args: argparse.Namespace) -> None:
                 device=device,
                 resume=args.resume,
                 measured=args.measure,
+                kept_epochs=args.keep,
                 on_epoch_end=progress.on_epoch_end,
                 on_step=progress.on_step,
             )
@@ -328,7 +329,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("train", _train, "Train a network by a recipe and write the run to a folder.")
     sub.add_argument("model", metavar="MODEL", help="cifar10-convnet or mnist-mlp")
-    sub.add_argument("--recipe", default="fast", help="original or fast (default)")
+    sub.add_argument("--recipe", default="fast", help="original, fast (default) or long")
     sub.add_argument("--width", type=float, help="scale of every hidden layer")
     sub.add_argument("--epochs", type=int)
     sub.add_argument(
@@ -353,6 +354,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="IMAGES",
         help="measure r and the angle on this many test images after every epoch",
+    )
+    sub.add_argument(
+        "--keep", type=int, nargs="+", default=[], metavar="EPOCH", help="keep these weights too"
     )
     sub.add_argument(
         "--resume", action="store_true", help="go on with the run in DIR that was interrupted"

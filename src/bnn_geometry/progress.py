@@ -79,9 +79,10 @@ class Progress:
 
     def on_epoch_end(self, network: ConvNet | MLP, row: dict[str, float]) -> None:
         """Print the epoch's line."""
+        part = "validation" if self._recipe.validation_images else "test"
         line = (
-            f"epoch {row['epoch']}/{self._recipe.epochs}: loss {row['loss']:.4f}, test error "
-            f"{row['test_error']:.2%}, {row['seconds']:.1f} s"
+            f"epoch {row['epoch']}/{self._recipe.epochs}: loss {row['loss']:.4f}, {part} error "
+            f"{row[f'{part}_error']:.2%}, {row['seconds']:.1f} s"
         )
         if self._bar is not None:
             tqdm.write(line, file=self._out)

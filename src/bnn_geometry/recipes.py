@@ -14,7 +14,7 @@ MAX_WIDTH = 4
 CHOICES = {
     "activation": ("binary", "hardtanh", "relu"),
     "loss": ("squared-hinge", "cross-entropy"),
-    "schedule": ("exponential", "one-cycle", "linear"),
+    "schedule": ("exponential", "one-cycle", "linear", "cosine"),
     "precision": ("auto", "float32", "bfloat16"),
     "compile": ("auto", "always", "never"),
     "pool": ("before-norm", "after-activation"),
@@ -28,7 +28,7 @@ class Recipe:
     """Everything that decides a training run besides its data and its seed."""
 
     name: str
-    """``original`` or ``fast``; a changed copy keeps the name of what it was made from."""
+    """``original``, ``fast`` or ``long``; a changed copy keeps the name of its origin."""
     model: str
     """``cifar10-convnet`` or ``mnist-mlp``."""
     dataset: str
@@ -46,10 +46,11 @@ class Recipe:
     loss: str
     """``squared-hinge`` on ±1 targets, or ``cross-entropy``."""
     schedule: str
-    """``exponential`` (per epoch, from lr to lr_end), ``one-cycle`` (per step, peak lr) or
-    ``linear`` (per step, from lr to lr_end)."""
+    """``exponential`` (per epoch, from lr to lr_end), ``one-cycle`` (per step, peak lr),
+    ``linear`` or ``cosine`` (per step, from lr to lr_end; after ``warmup_epochs``)."""
     lr: float
-    """Adam's learning rate at its start (exponential, linear) or peak (one-cycle)."""
+    """Adam's learning rate at its start (exponential), peak (one-cycle) or after the warm-up, at
+    width 1: see ``lr_width_power``."""
     lr_end: float
     per_layer_scale: bool
     """Multiply each weight layer's update by 1/√(1.5/(fan-in + fan-out)), as the original does."""
@@ -83,6 +84,12 @@ class Recipe:
     """Where batch norm stands: ``before-activation`` as in the original, or
     ``after-activation``, where dot products as large as the fan-in are binarized and their
     gradient is cancelled almost everywhere."""
+    warmup_epochs: int = 0
+    """The rate of ``linear`` and ``cosine`` rises evenly over so many epochs before it falls."""
+    lr_width_power: float = 0.0
+    """The rate is lr · width^(−lr_width_power). The per-layer scale grows with the root of the
+    width and the step that a layer can bear falls with it, as n^(−1/2): a power of 1 keeps the
+    steps of all widths alike (the rule that Yang and Hu 2021, arXiv 2011.14522, give for Adam)."""
     compile: str = "auto"
     """``never``, ``always`` or ``auto`` (where it can be done and the run is long)."""
 
@@ -126,8 +133,19 @@ class Recipe:
             raise UserError(
                 f"A recipe's crop_padding must not be negative, as {changed.crop_padding} is."
             )
-        if not math.isfinite(changed.layer_scale_power):
-            raise UserError("A recipe's layer_scale_power must be finite.")
+        for field in ("layer_scale_power", "lr_width_power"):
+            if not math.isfinite(getattr(changed, field)):
+                raise UserError(f"A recipe's {field} must be finite.")
+        if not 0 <= changed.warmup_epochs < changed.epochs:
+            raise UserError(
+                f"A recipe's warmup_epochs must be at least 0 and fewer than its {changed.epochs} "
+                f"epochs, not {changed.warmup_epochs}."
+            )
+        if changed.warmup_epochs and changed.schedule not in ("linear", "cosine"):
+            raise UserError(
+                "A recipe's warmup_epochs go with the schedules linear and cosine, not with "
+                f"{changed.schedule}."
+            )
         for field, known in CHOICES.items():
             if getattr(changed, field) not in known:
                 raise UserError(
@@ -204,6 +222,20 @@ FAST_CIFAR10 = ORIGINAL_CIFAR10.with_(
     crop_padding=0,
 )
 
+# Long runs: the step on a latent is the original's at full width, where it moves the widest layers'
+# latents by at most 0.08 of their range, and keeps pace with every other width; the rate falls
+# over all the epochs there are. Crops and flips, since an image is seen many times.
+LONG_CIFAR10 = FAST_CIFAR10.with_(
+    name="long",
+    epochs=36,
+    validation_images=5000,
+    schedule="cosine",
+    warmup_epochs=2,
+    lr=1e-3,
+    lr_width_power=1.0,
+    crop_padding=4,
+)
+
 # Digits are not flipped, and a shift of two pixels does what dropout does for less. With wide
 # layers a step's time goes into the weights, whatever the batch: it is larger.
 FAST_MNIST = ORIGINAL_MNIST.with_(
@@ -224,7 +256,7 @@ FAST_MNIST = ORIGINAL_MNIST.with_(
 
 RECIPES: dict[tuple[str, str], Recipe] = {
     (recipe.model, recipe.name): recipe
-    for recipe in (ORIGINAL_CIFAR10, ORIGINAL_MNIST, FAST_CIFAR10, FAST_MNIST)
+    for recipe in (ORIGINAL_CIFAR10, ORIGINAL_MNIST, FAST_CIFAR10, FAST_MNIST, LONG_CIFAR10)
 }
 
 

@@ -19,9 +19,10 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,7 @@ from bnn_geometry.claims import book_folder
 from bnn_geometry.data import cache_root
 from bnn_geometry.errors import UserError
 from bnn_geometry.hardware import can_compile, resolve_precision
+from bnn_geometry.layers import weight_layers
 from bnn_geometry.measurements import measure
 from bnn_geometry.models import MLP, ConvNet
 from bnn_geometry.recipes import Recipe
@@ -190,11 +192,34 @@ def _check_identity(path: Path, begun: dict[str, Any], here: dict[str, Any]) -> 
     )
 
 
+def commit() -> str | None:
+    """Commit of the package's repository, with ``+`` where tracked files differ; None without."""
+    here = Path(__file__).parent
+    try:
+        said = [
+            subprocess.run(
+                ["git", "-C", str(here), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno", "."])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said[0] + ("+" if said[1] else "")
+
+
+def _code() -> str:
+    # One hash over every file that training can reach.
+    parts = sources.code_hash("from bnn_geometry import training", ["bnn_geometry"])
+    return sources.text_hash(json.dumps(parts, sort_keys=True))
+
+
 def _info(trained: Trained, dataset: Dataset) -> dict[str, Any]:
     device = next(trained.network.parameters()).device
     return {
         # where it lay is nobody's affair
         "data": dataset.provenance.as_dict() | {"path": None},
+        "commit": commit(),
+        "code": _code(),
         "versions": versions(),
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -245,6 +270,7 @@ def fill(
         save_file(state, folder / "weights.safetensors")
         (folder / "weights.safetensors").chmod(0o644)  # as the other files: it is made for one user
         files.append("weights.safetensors")
+    files += sorted(file.name for file in folder.glob("epoch-*.safetensors"))
     sealed.write(folder, "run.json", info, files)
 
 
@@ -376,6 +402,7 @@ def make(
     device: torch.device | str = "cpu",
     resume: bool = False,
     measured: int = 0,
+    kept_epochs: Collection[int] = (),
     on_epoch_end: Callable[[ConvNet | MLP, dict[str, float]], None] | None = None,
     on_step: Callable[[int, int, Tensor], None] | None = None,
 ) -> Run:
@@ -398,6 +425,9 @@ def make(
     measured : int
         Test images on which :func:`bnn_geometry.measurements.measure` looks at the network after
         every epoch; the same ones for every run. 0: none.
+    kept_epochs : collection of int
+        Epochs after which the weights are kept as well, the latent ones in eight bits, in
+        ``epoch-NNNN.safetensors``: see :func:`network_after`.
 
     Raises
     ------
@@ -432,6 +462,8 @@ def make(
                 table = measure(network, images)
                 table.insert(0, "epoch", row["epoch"])
                 rows.extend(table.to_dict("records"))
+            if row["epoch"] in kept_epochs:
+                _keep_epoch(path, network, int(row["epoch"]))
             if on_epoch_end is not None:
                 on_epoch_end(network, row)
 
@@ -480,6 +512,33 @@ def make(
             ) from error
         checkpoint.remove(path)
     return read(path)
+
+
+def _keep_epoch(path: Path, network: ConvNet | MLP, epoch: int) -> None:
+    names = [f"{name}.weight" for name in weight_layers(network)]
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    temporary = path / f".epoch-{epoch:04d}"
+    save_file(latents.pack(state, names), temporary)
+    temporary.chmod(0o644)
+    temporary.replace(path / f"epoch-{epoch:04d}.safetensors")
+
+
+def network_after(path: Path, run: Run, epoch: int) -> ConvNet | MLP:
+    """The network as it was after an epoch whose weights were kept; 0: before the first.
+
+    Raises
+    ------
+    UserError
+        If they were not kept.
+    """
+    if epoch == 0:
+        return run.untrained()
+    file = Path(path) / f"epoch-{epoch:04d}.safetensors"
+    if not file.is_file():
+        raise UserError(f"The weights after epoch {epoch} of the run in {path} were not kept.")
+    network = start(run.recipe, run.seed)
+    network.load_state_dict(latents.unpack(load_file(file)))
+    return network.eval()
 
 
 def _finished(path: Path, identity: dict[str, Any]) -> Run:

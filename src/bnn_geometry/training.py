@@ -39,7 +39,8 @@ class Trained:
         In evaluation mode, with the weights of the epoch that was kept.
     history : DataFrame
         A row per epoch: epoch (from 1), loss (mean over the epoch's batches), train_error,
-        validation_error and test_error (fractions; NaN where not measured), lr (at the epoch's
+        validation_error and test_error (fractions; NaN where not measured: with images held out
+        the test images are looked at once, with the network that is kept), lr (at the epoch's
         end), seconds (training alone). For each weight layer flips_LAYER, the fraction of its
         binary weights that changed sign since the epoch before (in the first: since the start),
         angle_LAYER, the median over filters of the angle between w^c and w^b in degrees, and
@@ -140,20 +141,29 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     ``exponential``: constant within an epoch, from ``lr`` in the first down to ``lr_end``, which
     is reached after the last.
     ``one-cycle``: linear rise over the first fifth of all steps, linear fall to ``lr_end``.
-    ``linear``: that fall alone, from the first step on.
+    ``linear`` and ``cosine``: linear rise over ``warmup_epochs``, then a fall to ``lr_end`` along
+    a line or half a cosine.
+    All of it times width^(−``lr_width_power``).
     """
+    by_width = recipe.width**-recipe.lr_width_power
+    lr, end = recipe.lr * by_width, recipe.lr_end * by_width
     if recipe.schedule == "exponential":
         # the original divides by the number of epochs: the end is reached after the last one
-        return recipe.lr * (recipe.lr_end / recipe.lr) ** (
-            (step // steps_per_epoch) / recipe.epochs
+        return lr * (end / lr) ** ((step // steps_per_epoch) / recipe.epochs)
+    total = recipe.epochs * steps_per_epoch
+    if recipe.schedule == "one-cycle":
+        rise = max(1, total // 5)
+    elif recipe.schedule in ("linear", "cosine"):
+        rise = recipe.warmup_epochs * steps_per_epoch
+    else:
+        raise UserError(
+            f"Unknown schedule {recipe.schedule!r}: use exponential, one-cycle, linear or cosine."
         )
-    if recipe.schedule in ("one-cycle", "linear"):
-        total = recipe.epochs * steps_per_epoch
-        rise = max(1, total // 5) if recipe.schedule == "one-cycle" else 0
-        if step < rise:
-            return recipe.lr * (step + 1) / rise
-        return recipe.lr_end + (recipe.lr - recipe.lr_end) * (total - step) / (total - rise)
-    raise UserError(f"Unknown schedule {recipe.schedule!r}: use exponential, one-cycle or linear.")
+    if step < rise:
+        return lr * (step + 1) / rise
+    if recipe.schedule == "cosine":
+        return end + (lr - end) * (1 - math.cos(math.pi * (total - step) / (total - rise))) / 2
+    return end + (lr - end) * (total - step) / (total - rise)
 
 
 def _balanced(labels: Tensor, count: int, order: Tensor) -> tuple[Tensor, Tensor]:
@@ -578,7 +588,9 @@ def train(
                 "validation_error": evaluate(
                     network, dataset.train, indices=validation, precision=precision
                 ),
-                "test_error": evaluate(network, dataset.test, precision=precision),
+                "test_error": math.nan
+                if len(validation)
+                else evaluate(network, dataset.test, precision=precision),
                 "lr": lr,
                 "seconds": seconds,
             } | loop.layer_columns()
@@ -597,4 +609,8 @@ def train(
         network.load_state_dict(loop.best[2])
     network.eval()
     kept = loop.best[1] if loop.best is not None else recipe.epochs
-    return Trained(network, pd.DataFrame(loop.rows), kept, precision, compiled, seconds)
+    history = pd.DataFrame(loop.rows)
+    if len(validation):
+        once = evaluate(network, dataset.test, precision=precision)
+        history.loc[history["epoch"] == kept, "test_error"] = once
+    return Trained(network, history, kept, precision, compiled, seconds)
