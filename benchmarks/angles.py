@@ -24,7 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from _machine import processor, versions
 
-from bnn_geometry import angles, laws
+from bnn_geometry.geometry import angles
+from bnn_geometry.geometry import distributions as laws
 
 DIMENSIONS = {27: (200_000, 2000), 1152: (5000, 1000), 100_000: (60, 30)}
 """Pairs drawn by sample_angles and by the loop in each dimension."""

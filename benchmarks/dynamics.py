@@ -20,7 +20,7 @@ import time
 import numpy as np
 from _machine import processor, versions
 
-from bnn_geometry import dynamics
+from bnn_geometry.geometry import flows as dynamics
 
 STEP, LOG_EVERY = 0.02, 7
 

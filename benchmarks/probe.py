@@ -22,9 +22,11 @@ import numpy as np
 import torch
 from _machine import peak_mib, processor, versions
 
-from bnn_geometry import probes, recipes, training
-from bnn_geometry.layers import weight_layers
-from bnn_geometry.observe import observe
+from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing.layer_inputs import observe
+from bnn_geometry.training import loop as training
+from bnn_geometry.training import recipes
 
 
 def network(width: float) -> torch.nn.Module:

@@ -47,9 +47,14 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from bnn_geometry import angles, laws, levels, plots, presets, quantize, rotation, theory
-from bnn_geometry import plots_quantization as figures
-from bnn_geometry.notebook import glue, show
+from bnn_geometry.book import presets
+from bnn_geometry.book.display import glue, show
+from bnn_geometry.book.plots import quantization as figures
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.geometry import angles, rotation, theory
+from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import quantizers as levels
+from bnn_geometry.networks import straight_through as quantize
 
 sizes = presets.preset(preset)
 samples = samples or sizes.quantized_samples

@@ -51,8 +51,8 @@ preset = "book"  # which executed chapters to read: smoke, book or paper
 # %% tags=["full-width"]
 from IPython.display import display
 
-from bnn_geometry import claims, ledger_table
-from bnn_geometry.notebook import glue
+from bnn_geometry.book import claims, ledger_table
+from bnn_geometry.book.display import glue
 
 rows = claims.ledger(preset)
 table = {"text/html": ledger_table.as_html(rows), "text/plain": ledger_table.as_text(rows)}

@@ -56,27 +56,22 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bnn_geometry import (
-    bases,
-    claims,
-    controls,
-    convert,
-    data,
-    directions,
-    inputs,
-    laws,
-    plots,
-    presets,
-    probed,
-    probes,
-    runs,
-    theory,
-    training,
-)
-from bnn_geometry import plots_probes as figures
-from bnn_geometry import plots_training as training_figures
-from bnn_geometry.layers import weight_layers
-from bnn_geometry.notebook import glue, show, width
+from bnn_geometry.book import claims, presets
+from bnn_geometry.book.display import glue, show, width
+from bnn_geometry.book.plots import dot_products as figures
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.book.plots import training as training_figures
+from bnn_geometry.data import datasets as data
+from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import theory
+from bnn_geometry.networks import conversion as convert
+from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.probing import bases, controls, directions
+from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import kept as probed
+from bnn_geometry.probing import samples as inputs
+from bnn_geometry.training import loop as training
+from bnn_geometry.training import runs
 
 sizes = presets.preset(preset)
 images = images or sizes.probe_images

@@ -54,23 +54,17 @@ import pandas as pd
 import torch
 from scipy import optimize, stats
 
-from bnn_geometry import (
-    animation,
-    claims,
-    data,
-    dynamics,
-    estimator_study,
-    estimators,
-    invariance,
-    layers,
-    plots,
-    presets,
-    quantize,
-    runs,
-    training,
-)
-from bnn_geometry import plots_dynamics as figures
-from bnn_geometry.notebook import glue, scientific, show, width
+from bnn_geometry import paths
+from bnn_geometry.book import animation, claims, presets
+from bnn_geometry.book.display import glue, scientific, show, width
+from bnn_geometry.book.plots import dynamics as figures
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.data import datasets as data
+from bnn_geometry.geometry import flows as dynamics
+from bnn_geometry.networks import estimators, inference, invariance, layers
+from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.studies import estimators as estimator_study
+from bnn_geometry.training import runs
 
 sizes = presets.preset(preset)
 generator = np.random.default_rng(seed)
@@ -730,7 +724,7 @@ noise_table.round(1)
 # ```
 
 # %%
-study = estimator_study.read(runs.published_root() / "estimators")
+study = estimator_study.read(paths.runs_root() / "estimators")
 recipe = study.recipe
 noise = study.noise
 study_seeds = study.errors["seed"].nunique()
@@ -946,7 +940,7 @@ cifar10 = data.load("cifar10", source=source)
 run = runs.live(sizes.convnet, cifar10, seed=seed)
 network = run.network()
 images = cifar10.test.sample(sizes.probe_images, seed)
-pixels = training.scale_images(images.images)
+pixels = inference.scale_images(images.images)
 draws = torch.Generator().manual_seed(seed)
 NEGLIGIBLE = 1e-30
 POWERS, ANY = "powers of two", "any"

@@ -51,24 +51,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bnn_geometry import (
-    claims,
-    conversions,
-    convert,
-    data,
-    laws,
-    layers,
-    magnitudes,
-    plots,
-    presets,
-    probes,
-    runs,
-    seeds,
-    theory,
-    training,
-)
-from bnn_geometry import plots_pretrained as figures
-from bnn_geometry.notebook import glue, show, width
+from bnn_geometry import paths
+from bnn_geometry.book import claims, presets
+from bnn_geometry.book.display import glue, show, width
+from bnn_geometry.book.plots import pretrained as figures
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.data import datasets as data
+from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import theory
+from bnn_geometry.networks import conversion as convert
+from bnn_geometry.networks import inference, layers, magnitudes
+from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.studies import pretrained as conversions
+from bnn_geometry.studies import replicates as seeds
+from bnn_geometry.training import fine_tuning, runs
+from bnn_geometry.training import loop as training
 
 sizes = presets.preset(preset)
 images = images or sizes.converted_images
@@ -279,7 +276,7 @@ plain, scaled = (
     for k in (False, True)
 )
 with torch.no_grad():
-    x = training.scale_images(few.images)
+    x = inference.scale_images(few.images)
     same, other = (
         torch.cat([net(part).argmax(1) for part in x.split(500)]) for net in (plain, scaled)
     )
@@ -812,7 +809,7 @@ measured_on = replace(cifar10, test=fewer)  # the history's errors are not what 
 short = {
     name: training.train(net, measured_on, how, seed=seed)
     for name, net, how in (
-        ("pretrained", convert.as_latents(network, recipe), recipe),
+        ("pretrained", fine_tuning.as_latents(network, recipe), recipe),
         ("random weights", training.start(anew, seed), anew),
     )
 }
@@ -873,7 +870,7 @@ pd.DataFrame(
 # ```
 
 # %%
-wide = conversions.read(runs.published_root() / "pretrained")
+wide = conversions.read(paths.runs_root() / "pretrained")
 wide_continuous = runs.published(wide.settings["continuous"])
 of_wide = wide.conversions.groupby("activation")
 wide_errors = conversions.in_percent(of_wide.get_group(wide_continuous.recipe.activation))

@@ -53,9 +53,12 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from bnn_geometry import angles, claims, interactive, laws, plots, presets, theory
-from bnn_geometry import plots_angles as figures
-from bnn_geometry.notebook import glue, scientific, show
+from bnn_geometry.book import claims, interactive, presets
+from bnn_geometry.book.display import glue, scientific, show
+from bnn_geometry.book.plots import angles as figures
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.geometry import angles, theory
+from bnn_geometry.geometry import distributions as laws
 
 sizes = presets.preset(preset)
 samples = samples or sizes.angle_samples
@@ -886,7 +889,9 @@ pd.DataFrame(
 # that of all weights of a layer taken together, and the angle is measured filter by filter.
 
 # %% tags=["nbval-ignore-output"]
-from bnn_geometry import data, layers, runs
+from bnn_geometry.data import datasets as data
+from bnn_geometry.networks import layers
+from bnn_geometry.training import runs
 
 mnist = data.load("mnist", source=source)
 mlp = runs.live(sizes.mlp, mnist, seed=1)  # the run of the chapter on training

@@ -39,19 +39,14 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from bnn_geometry import (
-    angles,
-    correlation,
-    diagrams,
-    hyperdimensional,
-    laws,
-    layers,
-    plots,
-    presets,
-    quantize,
-    theory,
-)
-from bnn_geometry.notebook import glue, scientific, show
+from bnn_geometry.book import presets
+from bnn_geometry.book.display import glue, scientific, show
+from bnn_geometry.book.plots import diagrams
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.geometry import angles, correlation, hyperdimensional, theory
+from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.networks import layers
+from bnn_geometry.networks import straight_through as quantize
 
 sizes = presets.preset(preset)
 generator = np.random.default_rng(seed)

@@ -75,26 +75,22 @@ seed = 1  # of initial weights, order of the images, augmentation and dropout
 import pandas as pd
 import torch
 
-from bnn_geometry import (
-    ablations,
-    claims,
-    data,
-    latents,
-    laws,
-    layers,
-    plots,
-    presets,
-    probes,
-    quantize,
-    recipes,
-    runs,
-    seeds,
-    theory,
-    training,
-    variants,
-)
-from bnn_geometry import plots_training as figures
-from bnn_geometry.notebook import glue, recipe_table, show, width
+from bnn_geometry import paths
+from bnn_geometry.book import claims, presets
+from bnn_geometry.book.display import glue, recipe_table, show, width
+from bnn_geometry.book.plots import style as plots
+from bnn_geometry.book.plots import training as figures
+from bnn_geometry.data import datasets as data
+from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import theory
+from bnn_geometry.networks import layers, variants
+from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.studies import ablations
+from bnn_geometry.studies import replicates as seeds
+from bnn_geometry.training import int8 as latents
+from bnn_geometry.training import loop as training
+from bnn_geometry.training import recipes, runs
 
 sizes = presets.preset(preset)
 cifar10 = data.load("cifar10", source=source)
@@ -235,7 +231,7 @@ recipe.drop(["name", "model", "dataset"])
 # ```
 
 # %%
-published_ablations = ablations.read(runs.published_root() / "ablations")
+published_ablations = ablations.read(paths.runs_root() / "ablations")
 summary = ablations.summarize(published_ablations.table)
 base = published_ablations.reference
 chosen = summary.drop(index=["reference", *ablations.MISTAKES, *ablations.CONTINUOUS])

@@ -26,9 +26,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bnn_geometry import data, recipes, runs
-from bnn_geometry.ablations import REFERENCE, VARIANTS, read, write
+from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
+from bnn_geometry.studies.ablations import REFERENCE, VARIANTS, read, write
+from bnn_geometry.training import recipes, runs
 
 ROOT = Path(__file__).resolve().parents[1]
 

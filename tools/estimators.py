@@ -24,9 +24,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: sums in one order
 
 import pandas as pd
 
-from bnn_geometry import data, estimator_study, measurements, runs, training
+from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
-from bnn_geometry.estimator_study import REFERENCE, TABLES, VARIANTS
+from bnn_geometry.probing import measurements
+from bnn_geometry.studies import estimators as estimator_study
+from bnn_geometry.studies.estimators import REFERENCE, TABLES, VARIANTS
+from bnn_geometry.training import loop as training
+from bnn_geometry.training import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ("cifar10-convnet-fast-w0.5-s1", "mnist-mlp-fast-w0.5-s1")

@@ -1,6 +1,7 @@
 """Binarize a published continuous network in many ways, and fine-tune it as a binary one.
 
-Every way of `bnn_geometry.conversions` is measured on test images, with batch norm as trained and
+Every way of `bnn_geometry.studies.pretrained` is measured on test images, with batch norm as
+trained and
 refitted; and short trainings of the binary network begin at the continuous network's weights, or
 anew. The result goes to runs/pretrained/: two tables, and a JSON file with settings, data and
 versions.
@@ -22,8 +23,12 @@ from typing import Any
 
 import pandas as pd
 
-from bnn_geometry import conversions, convert, data, runs, training
+from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
+from bnn_geometry.networks import conversion as convert
+from bnn_geometry.studies import pretrained as conversions
+from bnn_geometry.training import fine_tuning, runs
+from bnn_geometry.training import loop as training
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
@@ -71,7 +76,7 @@ def fine_tuned(
     continuous, binary = runs_
     recipe = binary.recipe.with_(epochs=1, train_images=images, lr=lr, compile="never")
     network = (
-        convert.as_latents(continuous.network(), recipe)
+        fine_tuning.as_latents(continuous.network(), recipe)
         if start == "pretrained"
         else training.start(recipe, binary.seed)
     )

@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bnn_geometry import __version__, claims, data, ledger_table, presets
+from bnn_geometry import __version__, paths
+from bnn_geometry.book import claims, ledger_table, presets
+from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import ENVIRONMENT
 
@@ -34,7 +36,7 @@ def _status(args: argparse.Namespace) -> None:
         return
     import torch
 
-    from bnn_geometry.hardware import resolve_precision
+    from bnn_geometry.training.hardware import resolve_precision
 
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
@@ -47,9 +49,9 @@ def _status(args: argparse.Namespace) -> None:
 
 
 def _stores() -> dict[str, Path]:
-    stores = {"decoded data": data.cache_root() / "decoded"}
+    stores = {"decoded data": paths.cache_root() / "decoded"}
     with suppress(UserError):
-        stores["executed chapters"] = claims.book_folder() / ".executed"
+        stores["executed chapters"] = paths.book_folder() / paths.STORE
     return stores
 
 
@@ -59,10 +61,10 @@ def _size(folder: Path) -> str:
 
 
 def _clean(args: argparse.Namespace) -> None:
-    book = claims.book_folder()
-    targets = [book / ".executed", book / "_build"]
+    book = paths.book_folder()
+    targets = [book / paths.STORE, book / "_build"]
     if args.decoded:
-        targets.append(data.cache_root() / "decoded")
+        targets.append(paths.cache_root() / "decoded")
     for target in targets:
         if target.exists():
             print(f"removing {target} ({_size(target)})")
@@ -85,7 +87,7 @@ def _parse_value(text: str) -> Any:
 def _run_chapter(args: argparse.Namespace) -> None:
     from bnn_geometry import execute
 
-    book = claims.book_folder()
+    book = paths.book_folder()
     name = args.chapter.removesuffix(".py")
     path = book / f"{name}.py"
     if not path.is_file():
@@ -93,7 +95,7 @@ def _run_chapter(args: argparse.Namespace) -> None:
         raise UserError(f"There is no chapter {name!r}; there is {known}.")
     parameters = {key: _parse_value(value) for key, value in args.parameters}
     notebook = execute.read_chapter(path)
-    if os.environ.get("BNN_PRESET") and "preset" in execute.declared_parameters(notebook):
+    if os.environ.get(paths.PRESET) and "preset" in execute.declared_parameters(notebook):
         parameters = {"preset": presets.from_environment(), **parameters}
     output = Path(args.output or f"{name}.ipynb").absolute()
     if output.is_relative_to(book):
@@ -103,9 +105,9 @@ def _run_chapter(args: argparse.Namespace) -> None:
     if output.is_dir():
         raise UserError(f"{output} is a folder: name the file to write.")
     execute.check_parameters(notebook, parameters, name)
-    os.environ.setdefault("BNN_LIVE", str(book / ".executed" / "live"))
+    os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
     if args.data:
-        os.environ["BNN_DATA"] = str(data.data_root(args.data).absolute())
+        os.environ[paths.DATA] = str(paths.data_root(args.data))
     worker = execute.start_worker(
         path, output, parameters=parameters, cwd=book, timeout=args.timeout
     )
@@ -119,7 +121,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
     # What the command line changes of a recipe, each value of its field's kind.
     from dataclasses import fields
 
-    from bnn_geometry.recipes import Recipe
+    from bnn_geometry.training.recipes import Recipe
 
     kinds = {field.name: field.type for field in fields(Recipe)}
     changes = {"width": args.width, "epochs": args.epochs, "activation": args.activation}
@@ -140,8 +142,8 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 def _train(args: argparse.Namespace) -> None:
     import torch
 
-    from bnn_geometry import recipes, runs
-    from bnn_geometry.progress import Progress
+    from bnn_geometry.training import recipes, runs
+    from bnn_geometry.training.progress import Progress
 
     recipe = recipes.recipe(args.model, args.recipe).with_(**_changes(args))
     out = Path(args.out)
@@ -199,7 +201,8 @@ def _train(args: argparse.Namespace) -> None:
 def _publish(args: argparse.Namespace) -> None:
     import pandas as pd
 
-    from bnn_geometry import publish, runs
+    from bnn_geometry.studies import publish
+    from bnn_geometry.training import runs
 
     if args.images < 1:
         raise UserError(f"--images must be at least 1, not {args.images}.")
@@ -228,7 +231,10 @@ def _publish(args: argparse.Namespace) -> None:
 
 def _probe(args: argparse.Namespace) -> None:
 
-    from bnn_geometry import probed, probes, runs, training
+    from bnn_geometry.probing import dot_products as probes
+    from bnn_geometry.probing import kept as probed
+    from bnn_geometry.training import loop as training
+    from bnn_geometry.training import runs
 
     if args.images < 1:
         raise UserError(f"--images must be at least 1, not {args.images}.")
@@ -265,7 +271,7 @@ def _probe(args: argparse.Namespace) -> None:
 
 def _claims(args: argparse.Namespace) -> None:
     preset = presets.preset(args.preset).name if args.preset else presets.from_environment()
-    folder = claims.executed_folder(preset)
+    folder = paths.executed_folder(preset)
     if not any(folder.glob("*.ipynb")):
         raise UserError(
             f"Nothing has been built with preset {preset} yet: `BNN_PRESET={preset} make book` "
@@ -279,8 +285,8 @@ def _claims(args: argparse.Namespace) -> None:
 
 
 def _lab(args: argparse.Namespace) -> None:
-    book = claims.book_folder()
-    settings = data.cache_root() / "lab-settings"
+    book = paths.book_folder()
+    settings = paths.cache_root() / "lab-settings"
     # A double click opens a chapter as a notebook, and nothing is asked of other hosts. The user's
     # own JupyterLab stays as it is.
     for plugin, values in {
@@ -291,9 +297,9 @@ def _lab(args: argparse.Namespace) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values), encoding="utf-8")
     os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
-    os.environ.setdefault("BNN_LIVE", str(book / ".executed" / "live"))
+    os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
     if args.data:
-        os.environ["BNN_DATA"] = str(data.data_root(args.data).absolute())
+        os.environ[paths.DATA] = str(paths.data_root(args.data))
     command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={book}", *args.rest]
     os.execv(sys.executable, command)
 

@@ -47,7 +47,8 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
     The cell of parameters shows the values with which the chapter was executed.
 
     A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The notes are those
-    of :func:`bnn_geometry.notebook.show`; those of :func:`bnn_geometry.claims.record` are for the
+    of :func:`bnn_geometry.book.display.show`; those of :func:`bnn_geometry.book.claims.record`
+    are for the
     ledger and leave no trace on the chapter's own page.
 
     Parameters

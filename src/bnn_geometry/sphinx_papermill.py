@@ -13,7 +13,7 @@ What a chapter builds on stands in its notebook metadata::
     # jupyter:
     #   bnn_geometry:
     #     after: [training]        # chapters
-    #     data: [cifar10]          # names that bnn_geometry.data knows
+    #     data: [cifar10]          # names that bnn_geometry.data.datasets knows
     #     runs: [cifar10-fast-w1]  # folders of runs/
     #     files: [claims.toml]     # files beside the chapter
     # ---
@@ -37,7 +37,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from sphinx.util import logging
 
-from bnn_geometry import data, page, presets, sources
+from bnn_geometry import page, sources
+from bnn_geometry.book import presets
+from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import (
     Worker,

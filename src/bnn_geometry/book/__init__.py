@@ -1,0 +1,1 @@
+"""What the chapters and the build use: presets, display, claims, plots."""

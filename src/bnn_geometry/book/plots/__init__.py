@@ -1,0 +1,1 @@
+"""Plots, a file for each chapter over one style; they compute nothing."""

@@ -1,0 +1,82 @@
+"""Sphinx extension: an interactive figure's data, moved from its picture to its page.
+
+:func:`bnn_geometry.book.interactive.show_histograms` leaves them in the SVG. The page gets them
+as JSON,
+together with the two scripts that draw them; a page without such a figure gets neither.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils.nodes import make_id
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+MARK = "angle-histograms"
+"""Id of the data's element in the SVG, and class of that on the page."""
+
+SCRIPTS = ("../plotly/plotly-basic.min.js", "../angle-histograms.js")
+"""Relative to ``_static``, outside of which they lie: jupyter-book adds every script that it finds
+there to all pages."""
+
+_DATA = re.compile(rf'<metadata id="{MARK}">(.*?)</metadata>\n', re.S)
+
+
+def place_data(page: dict[str, Any]) -> dict[str, Any]:
+    """Move the data out of the pictures, each into a raw cell after its figure's.
+
+    Parameters
+    ----------
+    page : dict
+        Executed notebook as JSON; changed in place and returned.
+    """
+    cells = []
+    for cell in page["cells"]:
+        cells.append(cell)
+        for output in cell.get("outputs", []):
+            picture = "".join(output.get("data", {}).get("image/svg+xml", ""))
+            found = _DATA.search(picture)
+            if found is None:
+                continue
+            output["data"]["image/svg+xml"] = _DATA.sub("", picture)
+            figure = make_id(output["metadata"]["bnn_geometry"]["figure"]["name"])
+            cells.append(
+                {
+                    "cell_type": "raw",
+                    "id": f"data-of-{figure}",
+                    "metadata": {"format": "text/html"},
+                    "source": (
+                        f'<script type="application/json" class="{MARK}" '
+                        f'data-figure="{figure}">{found[1]}</script>'
+                    ),
+                }
+            )
+    page["cells"] = cells
+    return page
+
+
+def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
+    """source-read, after sphinx_papermill has put the executed notebook there."""
+    if Path(app.env.doc2path(docname)).suffix == ".py" and MARK in source[0]:
+        source[0] = json.dumps(place_data(json.loads(source[0])))
+
+
+def load_scripts(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """html-page-context: what is added here is added to this page alone."""
+    if f'class="{MARK}"' in context.get("body", ""):
+        for script in SCRIPTS:
+            app.add_js_file(script, loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("source-read", hand_over, priority=600)
+    app.connect("html-page-context", load_scripts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

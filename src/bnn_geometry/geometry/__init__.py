@@ -1,0 +1,1 @@
+"""Laws of random vectors and of what binarizing them does: numpy and scipy, no torch."""

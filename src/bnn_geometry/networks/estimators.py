@@ -1,0 +1,140 @@
+r"""Straight-through estimators: what may stand in the place of bin in the backward pass.
+
+Forward always bin; backward the derivative of another function g. The networks of this book use
+the identity for weights and the hard tanh for activations
+(:mod:`bnn_geometry.networks.straight_through`); others
+have used others. :func:`in_activations` and :func:`in_weights` put any of them into a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bnn_geometry.networks.layers import BinaryActivation, weight_layers
+from bnn_geometry.networks.straight_through import binarize
+
+SWISH_BETA = 5.0
+"""β of the swish-like estimator."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A function g whose derivative is used backward in the place of that of bin.
+
+    Attributes
+    ----------
+    name : str
+    g : callable
+        Tensor → Tensor of the same shape, made of operations that torch differentiates.
+    formula : str
+        Its derivative, in LaTeX.
+    """
+
+    name: str
+    g: Callable[[Tensor], Tensor]
+    formula: str
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """bin(x) forward, g backward."""
+        carrier = self.g(x)
+        # the difference is exactly 0, so that the value is exactly ±1
+        return binarize(x) + (carrier - carrier.detach())
+
+    def slope(self, x: Tensor) -> Tensor:
+        """g'(x), as automatic differentiation finds it; same shape, no gradient."""
+        with torch.enable_grad():
+            leaf = x.detach().clone().requires_grad_()
+            value = self.g(leaf).sum()
+            if not value.requires_grad:  # g does not depend on x
+                return torch.zeros_like(x)
+            return torch.autograd.grad(value, leaf)[0]
+
+
+def _hard_tanh(x: Tensor) -> Tensor:
+    return x * (x.abs() <= 1)  # never clamp: its gradient at ±1 differs between releases of torch
+
+
+def _polynomial(x: Tensor) -> Tensor:
+    return (2 * x - x * x.abs()) * (x.abs() <= 1)
+
+
+def _swish(x: Tensor) -> Tensor:
+    gate = torch.sigmoid(SWISH_BETA * x)
+    return 2 * gate * (1 + SWISH_BETA * x * (1 - gate)) - 1
+
+
+IDENTITY = Estimator("identity", lambda x: x, "1")
+HARD_TANH = Estimator("hard tanh", _hard_tanh, r"\mathbf 1[|x| \le 1]")
+TANH = Estimator("tanh", torch.tanh, r"1 - \tanh^2 x")
+POLYNOMIAL = Estimator("polynomial", _polynomial, r"(2 - 2|x|)\,\mathbf 1[|x| \le 1]")
+"""ApproxSign of Bi-Real Net (Liu et al. 2018)."""
+SWISH = Estimator(
+    "swish-like",
+    _swish,
+    r"\beta\,\frac{2 - \beta x\tanh(\beta x/2)}{1 + \cosh\beta x},\ \beta = 5",
+)
+"""SignSwish of BNN+ (Darabi et al. 2018): 2σ(βx)(1 + βx(1 − σ(βx))) − 1. Its derivative is negative
+where |βx| is larger than about 2.4."""
+OUTSIDE = Estimator("outside alone", lambda x: x * (x.abs() > 1), r"\mathbf 1[|x| > 1]")
+"""Wrong on purpose: passes just what the hard tanh cancels."""
+NOTHING = Estimator("nothing", lambda x: x.detach(), "0")
+"""The true derivative of bin, almost everywhere: in activations, only the last layer learns."""
+
+ESTIMATORS = {e.name: e for e in (IDENTITY, HARD_TANH, TANH, POLYNOMIAL, SWISH, OUTSIDE, NOTHING)}
+
+
+class EstimatorActivation(BinaryActivation):
+    """bin(x) forward, the derivative of an estimator's g backward."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return self.estimator(x)
+
+
+def in_activations(network: nn.Module, estimator: Estimator) -> nn.Module:
+    """Use an estimator in all binary activations of a network, which is changed and returned.
+
+    Raises
+    ------
+    ValueError
+        If the network has no binary activation.
+    """
+    found = [
+        (parent, name)
+        for parent in network.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, BinaryActivation)
+    ]
+    if not found:
+        raise ValueError("The network has no binary activation to use an estimator in.")
+    for parent, name in found:
+        setattr(parent, name, EstimatorActivation(estimator))
+    return network
+
+
+def in_weights(network: nn.Module, estimator: Estimator) -> nn.Module:
+    """Use an estimator in all binary weights of a network, which is changed and returned.
+
+    The layers' own is the identity, ∂C/∂w = ∂C/∂bin(w); what it gives is multiplied by g'(w).
+
+    Raises
+    ------
+    ValueError
+        If the network has no binary weight layer.
+    """
+    layers = [layer for layer in weight_layers(network).values() if layer.binary]
+    if not layers:
+        raise ValueError("The network has no binary weights to use an estimator in.")
+    for layer in layers:
+        layer.weight.register_hook(
+            lambda gradient, w=layer.weight: gradient * estimator.slope(w.detach())
+        )
+    return network

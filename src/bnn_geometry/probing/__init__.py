@@ -1,0 +1,1 @@
+"""What enters a trained network's layers, and its dot products beside controls."""

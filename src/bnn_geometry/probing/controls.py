@@ -1,0 +1,181 @@
+r"""What the correlation of x·w^b with x·w^c is compared with: controls and predictions.
+
+A correlation says little by itself. Beside it stand what chance gives (inputs without covariance,
+weights without training, another filter's weights) and what the covariance of the inputs predicts:
+:math:`r = w^T\Sigma b/\sqrt{w^T\Sigma w\;b^T\Sigma b}` (section 2 of the paper, with the constant
+it leaves open). With :math:`\Sigma` from the same inputs that is an identity; it becomes a
+prediction when it comes from other images, and an explanation when parts of it suffice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.extmath import randomized_svd
+from torch import Tensor
+
+from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
+from bnn_geometry.networks.straight_through import binarize
+
+_ROUNDING = 1e-12
+
+
+def _ratio(cross: Tensor, first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
+    # cross/√(first·second), NaN where a variance is rounding alone
+    seen = (first > _ROUNDING * scale) & (second > _ROUNDING * scale)
+    r = cross / (first.clamp(min=0).sqrt() * second.clamp(min=0).sqrt())
+    return torch.where(seen, r.clamp(-1, 1), torch.nan)
+
+
+def filter_correlations(first: Tensor, second: Tensor, x: Tensor) -> Tensor:
+    """Pearson correlation of x·v with x·u over a sample of x, for each pair of vectors.
+
+    Parameters
+    ----------
+    first, second : Tensor, shape (filters, n)
+        v and u, in pairs.
+    x : Tensor, shape (samples, n)
+
+    Returns
+    -------
+    Tensor of float64, shape (filters,)
+        NaN where one of the two does not vary.
+    """
+    x = x.double()
+    a, b = (x @ v.double().T for v in (first, second))
+    scale = a.square().mean(0) + b.square().mean(0)
+    a, b = a - a.mean(0), b - b.mean(0)
+    return _ratio((a * b).mean(0), a.square().mean(0), b.square().mean(0), scale)
+
+
+def permuted(x: Tensor, generator: torch.Generator) -> Tensor:
+    """The sample with every coordinate permuted by itself: its marginals, and no covariance.
+
+    Parameters
+    ----------
+    x : Tensor, shape (samples, n)
+    generator : torch.Generator
+    """
+    order = torch.rand(x.shape, generator=generator).argsort(0)
+    return x.gather(0, order)
+
+
+def control_correlations(
+    weight: Tensor, x: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The correlation of x·w^b with x·w^c of each filter, and four controls.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (filters, ...)
+        Latent weights of a layer.
+    x : Tensor, shape (samples, n)
+        Its inputs.
+    generator : torch.Generator
+
+    Returns
+    -------
+    dict of str to Tensor of float64, shape (filters,)
+        ``measured``; ``permuted inputs``: every coordinate permuted across images and positions;
+        ``random weights``: the layer's latent weights dealt anew among its filters and coordinates;
+        ``wrong pairing``: each filter's latent weights with the binary weights of the next one;
+        ``white inputs``: the cosine of the angle between w^c and w^b. NaN where a dot product does
+        not vary, and for the wrong pairing of a single filter.
+    """
+    w = weight.detach().flatten(1).double().cpu()
+    b = binarize(w)
+    dealt = w.flatten()[torch.randperm(w.numel(), generator=generator)].reshape(w.shape)
+    alone = torch.full((len(w),), torch.nan, dtype=torch.float64)
+    return {
+        "measured": filter_correlations(w, b, x),
+        "permuted inputs": filter_correlations(w, b, permuted(x, generator)),
+        "random weights": filter_correlations(dealt, binarize(dealt), x),
+        "wrong pairing": filter_correlations(w, b.roll(-1, 0), x) if len(w) > 1 else alone,
+        "white inputs": _bilinear(w, b, lambda v: v),
+    }
+
+
+def _bilinear(w: Tensor, b: Tensor, apply) -> Tensor:
+    sw, sb = apply(w), apply(b)
+    first, second = (w * sw).sum(1), (b * sb).sum(1)
+    return _ratio((w * sb).sum(1), first, second, first + second)
+
+
+def predicted_correlations(
+    layer: BinaryLinear | BinaryConv2d,
+    x: Tensor,
+    *,
+    components: Sequence[int] = (1, 10, 100),
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    r"""The correlation that the inputs' covariance predicts for each filter, and parts of it.
+
+    Parameters
+    ----------
+    layer : BinaryLinear or BinaryConv2d
+    x : Tensor, shape (samples, n)
+        Inputs of other images than those on which the correlation was measured.
+    components : sequence of int
+        How many leading principal components to keep; where there are fewer, all of them.
+    seed : int
+        Of the randomized decomposition.
+
+    Returns
+    -------
+    dict of str to Tensor of float64, shape (filters,)
+        ``covariance``: all of Σ; ``identity``; ``diagonal``: the variances alone; for a convolution
+        ``channel × space``: the product of a covariance between channels and one between the
+        pixels of a patch; ``k components``: the leading ones alone. NaN where a dot product does
+        not vary.
+    """
+    w = layer.weight.detach().flatten(1).double().cpu()
+    b = binarize(w)
+    x = x.double()
+    x = x - x.mean(0)
+    found = {
+        "covariance": filter_correlations(w, b, x),
+        "identity": _bilinear(w, b, lambda v: v),
+        "diagonal": _bilinear(w, b, lambda v: v * x.square().mean(0)),
+    }
+    if isinstance(layer, BinaryConv2d):
+        channels, pixels = layer.weight.shape[1], layer.weight[0, 0].numel()
+        patches = x.reshape(len(x), channels, pixels)
+        between_channels = torch.einsum("scp,sdp->cd", patches, patches)
+        between_pixels = torch.einsum("scp,scq->pq", patches, patches)
+
+        def product(v: Tensor) -> Tensor:
+            v = v.reshape(-1, channels, pixels)
+            return torch.einsum("cd,fdq,qp->fcp", between_channels, v, between_pixels).flatten(1)
+
+        found["channel × space"] = _bilinear(w, b, product)
+    most = min(max(components), *x.shape)
+    _, size, axes = randomized_svd(x.numpy(), most, random_state=seed)
+    along_w, along_b = (v @ torch.from_numpy(axes.T.copy()) for v in (w, b))
+    size = torch.from_numpy(size)
+    for k in components:
+        name = f"{k} component" + "s" * (k > 1)
+        first, second = along_w[:, :k] * size[:k], along_b[:, :k] * size[:k]
+        squares = first.square().sum(1), second.square().sum(1)
+        found[name] = _ratio((first * second).sum(1), *squares, sum(squares))
+    return found
+
+
+def quartiles(correlations: dict[str, Tensor]) -> pd.DataFrame:
+    """Median and quartiles over filters of several correlations, filters without one left out.
+
+    Returns
+    -------
+    DataFrame
+        Index: their names. Columns filter_r_25, filter_r, filter_r_75 and filters, how many have
+        one.
+    """
+    rows = {}
+    for name, r in correlations.items():
+        finite = r[torch.isfinite(r)].numpy()
+        middle = np.percentile(finite, [25, 50, 75]) if len(finite) else [np.nan] * 3
+        rows[name] = [*middle, len(finite)]
+    columns = ["filter_r_25", "filter_r", "filter_r_75", "filters"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype({"filters": int})

@@ -1,0 +1,1 @@
+"""Questions that many runs answer, and what is published of them."""

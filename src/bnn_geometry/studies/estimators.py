@@ -1,0 +1,269 @@
+"""One network trained with several backward functions, and in the ways that section 5.1 speaks of.
+
+``tools/estimators.py`` trains the variants; the tables that it wrote are published in
+``runs/estimators``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from bnn_geometry import storage
+from bnn_geometry.book.presets import SMALL_CIFAR10
+from bnn_geometry.data.datasets import Dataset
+from bnn_geometry.networks import conversion as convert
+from bnn_geometry.networks import estimators, variants
+from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.probing import measurements, weight_noise
+from bnn_geometry.training import loop as training
+from bnn_geometry.training.recipes import Recipe
+
+REFERENCE = SMALL_CIFAR10.with_(width=1 / 16, epochs=3, train_images=8000, compile="never")
+"""How every variant is trained. Its learning rate was chosen for the first of them."""
+
+TEST_IMAGES, PROBE_IMAGES = 2000, 500
+"""Test images that measure the errors, and those of them on which dot products are measured."""
+
+Change = Callable[[nn.Module], nn.Module]
+
+
+def _unchanged(network: nn.Module) -> nn.Module:
+    return network
+
+
+def _activations(estimator: estimators.Estimator) -> Change:
+    return partial(estimators.in_activations, estimator=estimator)
+
+
+def _weights(estimator: estimators.Estimator) -> Change:
+    return partial(estimators.in_weights, estimator=estimator)
+
+
+def _noise(network: nn.Module) -> nn.Module:
+    return variants.add_weight_noise(network, torch.Generator().manual_seed(0))
+
+
+VARIANTS: dict[str, Change] = {
+    "reference": _unchanged,
+    "activations: identity": _activations(estimators.IDENTITY),
+    "activations: tanh": _activations(estimators.TANH),
+    "activations: polynomial": _activations(estimators.POLYNOMIAL),
+    "activations: swish-like": _activations(estimators.SWISH),
+    "activations: outside alone": _activations(estimators.OUTSIDE),
+    "activations: nothing": _activations(estimators.NOTHING),
+    "weights: tanh": _weights(estimators.TANH),
+    "weights: polynomial": _weights(estimators.POLYNOMIAL),
+    "weights: swish-like": _weights(estimators.SWISH),
+    "mean not subtracted": variants.without_mean_subtraction,
+    "independent noise": _noise,
+}
+"""Name of each variant and what it changes of a network before training. In the reference the
+weights have the identity and the activations the hard tanh."""
+
+FILE = "estimators.json"
+TABLES = {"errors": "errors.csv", "layers": "layers.csv", "noise": "noise.csv"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """The published tables.
+
+    Attributes
+    ----------
+    errors : DataFrame
+        A row per run: variant, seed, train_error (mean over the last epoch), test_error; and with
+        batch norm refitted to the training images, refitted_error, of the binary network, and
+        latent_error, of the one that computes with w^c in the place of w^b (fractions).
+    layers : DataFrame
+        variant, seed, epoch (0: untrained) and the columns of
+        :func:`bnn_geometry.probing.measurements.measure`.
+    noise : DataFrame
+        Of the reference: seed, epoch, the columns of
+        :func:`bnn_geometry.probing.weight_noise.measure`,
+        and the cosines of ε with itself one step (step_cosine) and one epoch (epoch_cosine)
+        before; NaN where there was none.
+    settings : dict
+        recipe, data (provenance), versions, and the numbers of images.
+    """
+
+    errors: pd.DataFrame
+    layers: pd.DataFrame
+    noise: pd.DataFrame
+    settings: dict[str, Any]
+
+    @property
+    def recipe(self) -> Recipe:
+        """How every variant was trained."""
+        return Recipe(**self.settings["recipe"])
+
+
+class _Recorder:
+    # follows one run: measurements at epoch ends, and the difference one step before each
+
+    def __init__(self, network: nn.Module, dataset: Dataset, images: int, follow_noise: bool):
+        self._network = network
+        self._images = dataset.test.images[:images]
+        self._batch = dataset.train.sample(2 * images, 1)
+        self._follow_noise = follow_noise
+        self._step_before: dict[str, torch.Tensor] = {}
+        self._epoch_before: dict[str, torch.Tensor] = {}
+        self.layers: list[pd.DataFrame] = []
+        self.noise: list[pd.DataFrame] = []
+
+    def see(self, epoch: int) -> None:
+        self.layers.append(measurements.measure(self._network, self._images).assign(epoch=epoch))
+        if not self._follow_noise:
+            return
+        now = weight_noise.differences(self._network)
+        table = weight_noise.measure(self._network, self._batch.images, self._batch.labels)
+        for column, before in (
+            ("step_cosine", self._step_before),
+            ("epoch_cosine", self._epoch_before),
+        ):
+            table[column] = [
+                weight_noise.cosine(now[name], before[name]) if before else np.nan
+                for name in table["layer"]
+            ]
+        self.noise.append(table.assign(epoch=epoch))
+        self._epoch_before = now
+
+    def on_step(self, step: int, steps: int, loss: torch.Tensor, *, epochs: int) -> None:
+        if self._follow_noise and (step + 1) % (steps // epochs) == 0:
+            self._step_before = weight_noise.differences(self._network)
+
+
+def run(
+    variant: str,
+    dataset: Dataset,
+    *,
+    seed: int,
+    recipe: Recipe = REFERENCE,
+    test_images: int = TEST_IMAGES,
+    images: int = PROBE_IMAGES,
+) -> dict[str, pd.DataFrame]:
+    """Train one variant and measure it.
+
+    Parameters
+    ----------
+    variant : str
+        One of :data:`VARIANTS`.
+    dataset : Dataset
+    seed : int
+    recipe : Recipe
+    test_images : int
+        Test images, drawn at random, that measure the errors.
+    images : int
+        Those of them on which dot products are measured; twice as many training images give the
+        gradient.
+
+    Returns
+    -------
+    dict
+        The rows of this run in each of the tables of :class:`Study`.
+    """
+    dataset = replace(dataset, test=dataset.test.sample(test_images, 1))
+    network = VARIANTS[variant](training.start(recipe, seed))
+    every_epoch = variant == "reference"
+    recorder = _Recorder(network.eval(), dataset, images, every_epoch)
+    if every_epoch:
+        recorder.see(0)
+    trained = training.train(
+        network,
+        dataset,
+        recipe,
+        seed=seed,
+        on_epoch_end=lambda _, row: (
+            recorder.see(row["epoch"]) if every_epoch or row["epoch"] == recipe.epochs else None
+        ),
+        on_step=partial(recorder.on_step, epochs=recipe.epochs),
+    )
+    last = trained.history.iloc[-1]
+    network = variants.remove_weight_noise(network)
+    seen = dataset.train.sample(min(2000, len(dataset.train.labels)), 1).images
+    latent = convert.compute_with_latents(network, weight_layers(network))
+    errors = {
+        "train_error": last["train_error"],
+        "test_error": last["test_error"],
+        "refitted_error": training.evaluate(convert.refit_batch_norm(network, seen), dataset.test),
+        "latent_error": training.evaluate(convert.refit_batch_norm(latent, seen), dataset.test),
+    }
+    tables = {
+        "errors": pd.DataFrame([errors]),
+        "layers": pd.concat(recorder.layers),
+        "noise": pd.concat(recorder.noise) if recorder.noise else pd.DataFrame(),
+    }
+    for table in tables.values():
+        if len(table):
+            table.insert(0, "seed", seed)
+            table.insert(0, "variant", variant)
+    return tables
+
+
+def write(folder: Path, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> None:
+    """Write the tables and what they were made with, each file with its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in TABLES.items():
+        tables[name].to_csv(folder / file, index=False)
+    storage.write_manifest(folder, FILE, settings, TABLES.values())
+
+
+def read(folder: Path) -> Study:
+    """Read the tables and verify their hashes.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged.
+    """
+    remedy = "Restore the folder, or run tools/estimators.py again."
+    with storage.reading(folder, "results on estimators", remedy=remedy):
+        settings = storage.read_manifest(folder, FILE, TABLES.values(), remedy=remedy)
+        tables = {name: pd.read_csv(folder / file) for name, file in TABLES.items()}
+        study = Study(**tables, settings=settings)
+        study.recipe  # noqa: B018  (a recipe that cannot be read is told here)
+        return study
+
+
+def summarize(study: Study) -> pd.DataFrame:
+    """Errors and geometry of each variant, mean over seeds with the spread.
+
+    Returns
+    -------
+    DataFrame
+        Index variant, in their order; runs; test, refitted, latent: mean test errors in percent;
+        test_sd, refitted_sd: standard deviation over seeds; difference and difference_se: of the
+        refitted error to that of the reference with the same seed, percentage points; r and
+        r_sd: median over the layers of r after the last epoch; angle: likewise.
+    """
+    errors = study.errors.set_index(["variant", "seed"]) * 100
+    last = study.layers[study.layers["epoch"] == study.layers["epoch"].max()]
+    geometry = last.groupby(["variant", "seed"], sort=False)[["r", "angle"]].median()
+    errors = errors.join(geometry)
+    reference = errors.loc["reference", "refitted_error"]
+    seeds = errors.index.get_level_values("seed")
+    errors["difference"] = errors["refitted_error"] - reference.reindex(seeds).to_numpy()
+    found = errors.groupby("variant", sort=False)
+    return pd.DataFrame(
+        {
+            "runs": found.size(),
+            "test": found["test_error"].mean(),
+            "test_sd": found["test_error"].std(),
+            "refitted": found["refitted_error"].mean(),
+            "refitted_sd": found["refitted_error"].std(),
+            "latent": found["latent_error"].mean(),
+            "difference": found["difference"].mean(),
+            "difference_se": found["difference"].std() / np.sqrt(found.size()),
+            "r": found["r"].mean(),
+            "r_sd": found["r"].std(),
+            "angle": found["angle"].mean(),
+        }
+    )

@@ -1,0 +1,320 @@
+"""Correlations of dot products and of signs: against quadrature, simulation and plain formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from bnn_geometry.geometry import angles, correlation
+
+SIGMAS = 4.5  # of a simulation's standard error: a good test fails once in 150,000 seeds
+N = 12
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def weights_of(generator, filters=7):
+    w = generator.standard_normal((filters, N))
+    return w, np.where(w > 0, 1.0, -1.0)
+
+
+# --- dot products ------------------------------------------------------------------------------
+
+
+def test_white_inputs_give_the_cosine_of_the_angle():
+    w, b = weights_of(rng())
+    cosine = np.cos(np.radians(angles.angle(w, b)))
+    for covariance in (None, np.ones(N), np.eye(N), 3.7 * np.eye(N)):
+        np.testing.assert_allclose(
+            correlation.predicted_correlation(w, b, covariance), cosine, rtol=1e-12
+        )
+
+
+@pytest.mark.parametrize("filters", [1, 7])
+def test_with_the_covariance_of_a_sample_it_is_the_correlation_of_that_sample(filters):
+    generator = rng(1)
+    w, b = weights_of(generator, filters)
+    x = generator.exponential(size=(50, N)) @ generator.standard_normal((N, N))
+    r = correlation.predicted_correlation(w, b, np.cov(x.T))
+    slope = correlation.predicted_slope(w, b, np.cov(x.T))
+    for i in range(filters):
+        assert r[i] == pytest.approx(np.corrcoef(x @ w[i], x @ b[i])[0, 1], abs=1e-12)
+        assert slope[i] == pytest.approx(np.polyfit(x @ b[i], x @ w[i], 1)[0], rel=1e-10)
+
+
+def test_a_diagonal_covariance_may_be_given_as_its_diagonal():
+    w, b = weights_of(rng(2))
+    variances = rng(3).uniform(0.1, 5, N)
+    for predict in (correlation.predicted_correlation, correlation.predicted_slope):
+        np.testing.assert_allclose(predict(w, b, variances), predict(w, b, np.diag(variances)))
+
+
+def test_one_pair_of_vectors_gives_a_number():
+    w, b = weights_of(rng(4))
+    covariance = correlation.random_covariance(N, 1.0, rng(5))
+    for predict in (correlation.predicted_correlation, correlation.predicted_slope):
+        one = predict(w[0], b[0], covariance)
+        assert one.shape == ()
+        assert one == pytest.approx(predict(w, b, covariance)[0], rel=1e-12)
+
+
+def test_the_slope_for_white_inputs_is_the_mean_size_of_the_weights():
+    w, b = weights_of(rng(6))
+    np.testing.assert_allclose(correlation.predicted_slope(w, b), np.abs(w).mean(axis=1))
+
+
+def test_vectors_with_tiny_variances_have_a_correlation():
+    w, b = weights_of(rng(19))  # the product of the two variances is no double
+    np.testing.assert_allclose(
+        correlation.predicted_correlation(1e-100 * w, 1e-100 * b),
+        correlation.predicted_correlation(w, b),
+    )
+
+
+@given(scale=st.floats(1e-100, 1e100), other=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
+def test_correlation_depends_on_directions_alone(scale, other, seed):
+    w, b = weights_of(rng(seed))
+    covariance = correlation.random_covariance(N, 1.0, rng(seed + 1))
+    r = correlation.predicted_correlation(w, b, covariance)
+    np.testing.assert_allclose(
+        correlation.predicted_correlation(scale * w, other * b, other * covariance), r, rtol=1e-9
+    )
+    np.testing.assert_allclose(correlation.predicted_correlation(-w, b, covariance), -r, rtol=1e-12)
+    assert np.all(np.abs(r) <= 1)
+
+
+def test_the_result_is_computed_in_float64():
+    w, b = weights_of(rng(7))
+    covariance = correlation.random_covariance(N, 1.0, rng(8))
+    low = [z.astype(np.float32) for z in (w, b, covariance)]
+    exact = correlation.predicted_correlation(*(z.astype(np.float64) for z in low))
+    found = correlation.predicted_correlation(*low)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, exact)
+
+
+def test_no_gaussian_inputs_are_needed():
+    generator = rng(9)
+    w, b = weights_of(generator)
+    covariance = correlation.random_covariance(N, 1.0, generator)
+    skewed = generator.exponential(size=(20_000, N)) - 1  # variance one
+    x = skewed @ np.linalg.cholesky(covariance).T
+    r, error = correlation.sample_correlation(x @ w.T, x @ b.T)
+    predicted = correlation.predicted_correlation(w, b, covariance)
+    assert np.all(np.abs(r - predicted) < SIGMAS * error)
+    assert np.any(np.abs(r - correlation.predicted_correlation(w, b)) > 20 * error)  # not white
+
+
+def test_a_covariance_of_low_rank_is_one():
+    factor = rng(10).standard_normal((N, 3))
+    w, b = weights_of(rng(11))
+    expected = [np.cos(np.radians(angles.angle(f, g))) for f, g in zip(w @ factor, b @ factor)]  # noqa: B905
+    found = correlation.predicted_correlation(w, b, factor @ factor.T)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+ONES = np.ones((2, 3))
+CONSTANT = np.diag([1.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("w", "b", "covariance", "words"),
+    [
+        (ONES, np.ones((2, 4)), None, r"one shape.*\(2, 3\) and \(2, 4\)"),
+        (ONES, np.ones(3), None, "one shape"),
+        (1.0, 1.0, None, "one shape"),
+        (np.ones((0, 3)), np.ones((0, 3)), None, "one shape"),
+        (np.ones((2, 1, 3)), np.ones((2, 1, 3)), None, "one shape"),
+        (ONES, ONES, np.eye(4), r"shape \(3, 3\).*not \(4, 4\)"),
+        (ONES, ONES, np.ones(2), r"diagonal of shape \(3,\), not \(2,\)"),
+        (ONES * np.nan, ONES, None, "weights must be finite"),
+        (ONES, ONES * np.inf, None, "binary weights must be finite"),
+        (ONES, ONES, np.full((3, 3), np.nan), "covariance must be finite"),
+        (ONES * 0, ONES, None, "row 0 of the weights"),
+        (np.array([[1.0, 0, 0], [0, 0, 0]]), ONES, None, "row 1 of the weights"),
+        (np.zeros(3), np.ones(3), None, "along the weights"),
+        ([0, 0, 1.0], [1.0, 1, 1], CONSTANT, "do not vary along the weights"),
+        ([1.0, 1, 1], [0, 0, 1.0], CONSTANT, "do not vary along the binary weights"),
+        (ONES, ONES, -np.ones(3), "no negative entry on its diagonal"),
+        ([1.0, -1, 0], [1.0, 1, 1], [[1, 2, 0], [2, 1, 0], [0, 0, 1.0]], "negative variance"),
+        # b and w each have a variance, and the direction between them a negative one
+        ([1.0, 0, 0], [0, 1.0, 0], [[1, 2, 0], [2, 1, 0], [0, 0, 1.0]], "negative variance"),
+        ([1.0, 0, 0], [1.0, 1, 1], [[1, 0.5, 0], [0, 1, 0], [0, 0, 1.0]], "symmetric"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(w, b, covariance, words):
+    with pytest.raises(ValueError, match=words):
+        correlation.predicted_correlation(w, b, covariance)
+
+
+# --- samples -----------------------------------------------------------------------------------
+
+
+def test_sample_correlation_is_pearsons():
+    u, v = rng(12).standard_normal((2, 40, 5)) + 100
+    v = v + 0.7 * u
+    r, error = correlation.sample_correlation(u, v)
+    for i in range(5):
+        assert r[i] == pytest.approx(stats.pearsonr(u[:, i], v[:, i]).statistic, abs=1e-12)
+        one = correlation.sample_correlation(u[:, i], v[:, i])
+        assert one == pytest.approx((r[i], error[i]), rel=1e-12)
+
+
+@pytest.mark.parametrize("law", ["standard_normal", "standard_exponential"])
+def test_its_standard_error_is_the_spread_over_samples(law):
+    """Not that of the normal law: exponential numbers spread more, and the error knows it."""
+    repeats, samples = 4000, 400
+    shared, u, v = getattr(rng(13), law)((3, samples, repeats))
+    r, error = correlation.sample_correlation(shared + u, shared + v)
+    spread = r.std()
+    assert abs(spread / np.sqrt(np.mean(error**2)) - 1) < SIGMAS / np.sqrt(2 * repeats)
+    if law == "standard_normal":
+        assert spread == pytest.approx(0.75 / np.sqrt(samples), rel=0.05)  # (1 − r²)/√N
+
+
+@pytest.mark.parametrize(
+    ("u", "v", "words"),
+    [
+        (np.ones(3), np.ones(4), "need one shape"),
+        (np.arange(2.0), np.arange(2.0), "at least 3"),
+        (np.arange(4.0), [1, 2, 3, np.nan], "must be finite"),
+        (np.arange(4.0), np.full(4, 0.1), "constant"),
+        (np.zeros(4), np.arange(4.0), "constant"),
+    ],
+)
+def test_samples_without_a_correlation_are_refused(u, v, words):
+    with pytest.raises(ValueError, match=words):
+        correlation.sample_correlation(u, v)
+
+
+# --- signs of Gaussian numbers -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rho", [-0.95, -0.3, 0.0, 0.5, 0.8])
+def test_the_arcsine_law_is_the_integral(rho):
+    # given x, sign y has mean 2Φ(ρx/√(1 − ρ²)) − 1
+    integral, _ = integrate.quad(
+        lambda x: (
+            np.sign(x) * (2 * stats.norm.cdf(rho * x / np.sqrt(1 - rho**2)) - 1) * stats.norm.pdf(x)
+        ),
+        -10,
+        10,
+        points=[0],
+    )
+    assert correlation.sign_correlation(rho) == pytest.approx(integral, abs=1e-9)
+
+
+def test_the_arcsine_law_at_its_ends():
+    np.testing.assert_allclose(
+        correlation.sign_correlation([-1, 0, 0.5, 1]), [-1, 0, 1 / 3, 1], atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("rho", [1.0000001, -2, np.nan])
+def test_no_correlation_is_beyond_one(rho):
+    with pytest.raises(ValueError, match="between −1 and 1"):
+        correlation.sign_correlation([0.0, rho])
+
+
+@pytest.mark.parametrize("sd", [0.1, 1.0, 7.0])
+def test_bussgangs_gain_leaves_a_remainder_without_correlation(sd):
+    gain = correlation.sign_gain(sd)
+    law = stats.norm(scale=sd)
+    left, _ = integrate.quad(
+        lambda x: (np.sign(x) - gain * x) * x * law.pdf(x), -12 * sd, 12 * sd, points=[0]
+    )
+    assert left == pytest.approx(0, abs=1e-9 * sd)
+    variance, _ = integrate.quad(
+        lambda x: (np.sign(x) - gain * x) ** 2 * law.pdf(x), -12 * sd, 12 * sd, points=[0]
+    )
+    assert variance == pytest.approx(1 - 2 / np.pi, rel=1e-7)
+
+
+@pytest.mark.parametrize("sd", [0, -1, np.nan, np.inf])
+def test_a_gain_needs_a_standard_deviation(sd):
+    with pytest.raises(ValueError, match="positive and finite"):
+        correlation.sign_gain(sd)
+
+
+def test_activations_against_simulation():
+    generator = rng(14)
+    w, _ = weights_of(generator)
+    scale = generator.uniform(0.2, 3, N)  # variances that differ, which sign(x) does not see
+    covariance = correlation.random_covariance(N, 1.0, generator) * np.outer(scale, scale)
+    x = generator.standard_normal((40_000, N)) @ np.linalg.cholesky(covariance).T
+    r, error = correlation.sample_correlation(x @ w.T, np.sign(x) @ w.T)
+    predicted = correlation.activation_correlation(w, covariance)
+    assert np.all(np.abs(r - predicted) < SIGMAS * error)
+    assert correlation.activation_correlation(w[0], covariance) == pytest.approx(predicted[0])
+
+
+def test_activations_that_are_uncorrelated():
+    w, _ = weights_of(rng(15))
+    np.testing.assert_allclose(correlation.activation_correlation(w), np.sqrt(2 / np.pi))
+    variances = rng(16).uniform(0.1, 4, N)
+    expected = np.sqrt(2 / np.pi) * (w**2 @ np.sqrt(variances))
+    expected /= np.sqrt((w**2 @ variances) * (w**2).sum(axis=1))
+    np.testing.assert_allclose(correlation.activation_correlation(w, variances), expected)
+    np.testing.assert_allclose(correlation.activation_correlation(w, np.diag(variances)), expected)
+
+
+def test_activations_that_are_all_equal_lose_nothing_but_their_size():
+    """With correlation one, w·sign(x) is ±Σw and w·x a Gaussian: corr(x, sign x)."""
+    assert correlation.activation_correlation(np.ones(5), np.ones((5, 5))) == pytest.approx(
+        np.sqrt(2 / np.pi)
+    )
+
+
+@pytest.mark.parametrize(
+    ("w", "covariance", "words"),
+    [
+        (1.0, None, r"shape \(n,\) or \(filters, n\)"),
+        ([np.nan, 1], None, "must be finite"),
+        ([1.0, 1], np.eye(3), "shape"),
+        ([1.0, 1], [1.0, 0], "does not vary"),
+        ([0.0, 0], None, "do not vary along the weights"),
+    ],
+)
+def test_activations_that_make_no_sense_are_refused(w, covariance, words):
+    with pytest.raises(ValueError, match=words):
+        correlation.activation_correlation(w, covariance)
+
+
+# --- random covariances ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 2.0])
+def test_a_random_covariance_has_the_eigenvalues_asked_for(decay):
+    covariance = correlation.random_covariance(N, decay, rng(17))
+    np.testing.assert_array_equal(covariance, covariance.T)
+    expected = np.arange(1, N + 1) ** -decay
+    values = np.linalg.eigvalsh(covariance)[::-1]
+    np.testing.assert_allclose(values, N * expected / expected.sum(), rtol=1e-10)
+    np.testing.assert_array_equal(covariance, correlation.random_covariance(N, decay, rng(17)))
+
+
+def test_its_basis_has_no_preferred_direction():
+    """The leading eigenvector of a Haar-random basis has first entries of mean square 1/n."""
+    draws = 3000
+    leading = np.array(
+        [
+            np.linalg.eigh(correlation.random_covariance(4, 3.0, g))[1][:, -1]
+            for g in rng(18).spawn(draws)
+        ]
+    )
+    squares = leading**2
+    error = squares.std(axis=0) / np.sqrt(draws)
+    assert np.all(np.abs(squares.mean(axis=0) - 1 / 4) < SIGMAS * error)
+    products = leading[:, 0] * leading[:, 1]
+    assert abs(products.mean()) < SIGMAS * products.std() / np.sqrt(draws)
+
+
+@pytest.mark.parametrize("arguments", [(0, 1.0), (3, -1.0), (3, np.inf), (3, np.nan)])
+def test_covariances_that_make_no_sense_are_refused(arguments):
+    with pytest.raises(ValueError, match="must be at least"):
+        correlation.random_covariance(*arguments, rng())

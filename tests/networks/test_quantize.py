@@ -1,0 +1,257 @@
+"""Quantizers: exact values forward, hand-written gradients backward."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnn_geometry.networks.straight_through import (
+    binarize,
+    binarize_activation,
+    binarize_weight,
+    mean_threshold,
+    quantize,
+    ternarize,
+)
+
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+BINARIZERS = [binarize, binarize_weight, binarize_activation]
+COMPILER = any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+each_binarizer = pytest.mark.parametrize("binarizer", BINARIZERS, ids=lambda f: f.__name__)
+
+
+def special_points(dtype=torch.float32):
+    """±0, ±1 and both neighbours of each, the smallest and the largest numbers."""
+    one = torch.ones((), dtype=dtype)
+    zero = torch.zeros((), dtype=dtype)
+    smallest = torch.nextafter(zero, one)
+    above, below = torch.nextafter(one, 2 * one), torch.nextafter(one, zero)
+    largest = torch.tensor(torch.finfo(dtype).max, dtype=dtype)
+    values = torch.stack([zero, smallest, one / 3, below, one, above, 7 * one, largest])
+    return torch.cat([values, -values])
+
+
+def bin_by_hand(x):
+    return [1.0 if value > 0 else -1.0 for value in x.double().tolist()]
+
+
+def gradient(f, x, upstream):
+    x = x.clone().requires_grad_()
+    f(x).backward(upstream)
+    return x.grad
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+@each_binarizer
+@each_dtype
+def test_binarized_is_exactly_plus_or_minus_one(binarizer, dtype):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20_000, generator=generator)
+    x = x * 10 ** (4 * torch.rand(20_000, generator=generator) - 2)
+    x = torch.cat([x.to(dtype), special_points(dtype)])
+    result = binarizer(x)
+    assert result.dtype == dtype
+    assert result.double().tolist() == bin_by_hand(x)
+
+
+@each_binarizer
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(x=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_any_finite_number_has_a_sign(binarizer, x):
+    x = torch.tensor(x)
+    assert binarizer(x).tolist() == bin_by_hand(x)
+
+
+@each_binarizer
+@each_dtype
+def test_both_zeros_become_minus_one(binarizer, dtype):
+    assert binarizer(torch.tensor([0.0, -0.0], dtype=dtype)).tolist() == [-1, -1]
+
+
+@each_binarizer
+@each_dtype
+def test_smallest_number_keeps_its_sign(binarizer, dtype):
+    zero = torch.zeros(1, dtype=dtype)
+    smallest = torch.nextafter(zero, zero + 1)
+    assert binarizer(torch.cat([smallest, -smallest])).tolist() == [1, -1]
+
+
+@each_binarizer
+def test_binarizing_leaves_its_argument_alone(binarizer):
+    x = special_points()
+    before = x.clone()
+    binarizer(x)
+    assert torch.equal(x, before)
+
+
+def test_not_a_number_does_not_turn_into_a_weight_or_activation():
+    x = torch.tensor([float("nan"), float("inf"), -float("inf")])
+    for binarizer in (binarize_weight, binarize_activation):
+        assert binarizer(x).isnan().all()
+    assert binarize(x).tolist() == [-1, 1, -1]
+
+
+# --- gradients ----------------------------------------------------------------------------------
+
+
+@each_dtype
+def test_weight_gradient_passes_everywhere(dtype):
+    w = special_points(dtype)
+    upstream = torch.arange(1, len(w) + 1).to(dtype)
+    assert torch.equal(gradient(binarize_weight, w, upstream), upstream)
+
+
+@each_dtype
+def test_activation_gradient_is_cancelled_outside_plus_or_minus_one(dtype):
+    x = special_points(dtype)
+    upstream = torch.arange(1, len(x) + 1).to(dtype)
+    by_hand = [
+        g if -1 <= value <= 1 else 0.0
+        for g, value in zip(upstream.tolist(), x.tolist(), strict=True)
+    ]
+    assert gradient(binarize_activation, x, upstream).tolist() == by_hand
+    assert 0 < by_hand.count(0.0) < len(by_hand)
+
+
+def test_activation_gradient_at_the_edge():
+    one = torch.ones(1)
+    beyond = torch.nextafter(one, 2 * one)
+    x = torch.cat([one, -one, beyond, -beyond, 0 * one, -0.0 * one])
+    assert gradient(binarize_activation, x, torch.ones(6)).tolist() == [1, 1, 0, 0, 1, 1]
+
+
+def test_activation_gradient_is_that_of_the_hard_tanh_inside_and_outside():
+    x = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    upstream = torch.randn(5000, generator=torch.Generator().manual_seed(1))
+    expected = gradient(torch.nn.functional.hardtanh, x, upstream)
+    assert torch.equal(gradient(binarize_activation, x, upstream), expected)
+
+
+def test_binarize_itself_has_no_gradient():
+    assert not binarize(torch.ones(2, requires_grad=True)).requires_grad
+
+
+def test_worked_example():
+    """One unit: bin(x)·bin(w) = 1·1 + (−1)·(−1) + 1·(−1) = 1, cost = its square."""
+    x = torch.tensor([0.5, -0.2, 3.0], requires_grad=True)
+    w = torch.tensor([0.1, -0.9, -0.3], requires_grad=True)
+    score = binarize_activation(x) @ binarize_weight(w)
+    score.square().backward()
+    assert score.item() == 1
+    # ∂C/∂score = 2; ∂C/∂w = 2 bin(x); ∂C/∂x = 2 bin(w), cancelled for x = 3
+    assert w.grad.tolist() == [2, -2, 2]
+    assert x.grad.tolist() == [2, -2, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILER, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # of torch's own, about what it compiles
+def test_compiled_estimators_give_the_same_bits():
+    def both(w, x):
+        return binarize_weight(w), binarize_activation(x)
+
+    random = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    points = torch.cat([special_points(), random])
+    upstream = torch.arange(1.0, len(points) + 1)
+    results = []
+    for f in (both, torch.compile(both)):
+        w, x = points.clone().requires_grad_(), points.clone().requires_grad_()
+        outputs = f(w, x)
+        torch.autograd.backward(outputs, (upstream, upstream))
+        results.append([*outputs, w.grad, x.grad])
+    for eager, compiled in zip(*results, strict=True):
+        assert torch.equal(eager, compiled)
+
+
+# --- more than two levels -----------------------------------------------------------------------
+
+
+def test_ternarize_by_hand():
+    x = torch.tensor([-2.0, -0.5, -0.4, 0.0, 0.5, 0.51, 2.0])
+    assert ternarize(x, 0.5).tolist() == [-1, 0, 0, 0, 0, 1, 1]
+    assert ternarize(x, 0).tolist() == [-1, -1, -1, 0, 1, 1, 1]
+    assert ternarize(x, float("inf")).tolist() == [0] * 7
+
+
+@each_dtype
+def test_ternarize_keeps_dtype_and_shape(dtype):
+    result = ternarize(torch.ones(2, 3, dtype=dtype), 0.1)
+    assert (result.dtype, result.shape) == (dtype, (2, 3))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
+def test_negative_threshold_is_refused(threshold):
+    with pytest.raises(ValueError, match="at least 0"):
+        ternarize(torch.ones(1), threshold)
+
+
+def test_every_filter_can_have_a_threshold_of_its_own():
+    w = torch.tensor([[1.0, -0.2, 0.3], [10.0, -2.0, 7.0]])
+    thresholds = torch.tensor([[0.25], [5.0]])
+    assert ternarize(w, thresholds).tolist() == [[1, 0, 1], [1, 0, 1]]
+    assert ternarize(w, thresholds.flip(0)).tolist() == [[0, 0, 0], [1, -1, 1]]
+    with pytest.raises(ValueError, match=r"at least 0, not -5\.0"):
+        ternarize(w, torch.tensor([[0.25], [-5.0]]))
+    with pytest.raises(ValueError, match="at least 0, not nan"):
+        ternarize(w, torch.tensor([[0.25], [float("nan")]]))
+
+
+def test_not_a_number_passes_no_threshold():
+    x = torch.tensor([float("nan"), float("inf"), -float("inf")])
+    assert ternarize(x, 1.0).tolist() == [0, 1, -1]
+
+
+def test_threshold_of_ternary_weight_networks():
+    w = torch.tensor([[[1.0, -2.0, 3.0, -4.0]], [[0.5, 0.5, -0.5, 0.5]]])
+    assert mean_threshold(w).shape == (2, 1, 1)
+    torch.testing.assert_close(mean_threshold(w).flatten(), torch.tensor([1.75, 0.35]))
+    torch.testing.assert_close(mean_threshold(w, 2).flatten(), torch.tensor([5.0, 1.0]))
+    assert ternarize(w, mean_threshold(w)).tolist() == [[[0, -1, 1, -1]], [[1, 1, -1, 1]]]
+    for factor in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="factor must be at least 0"):
+            mean_threshold(w, factor)
+
+
+def test_quantize_by_hand():
+    x = torch.tensor([-3.0, -1.0, -0.9, 0.0, 0.1, 1.0, 1.1])
+    result = quantize(x, [-1, 0, 1], [-2.5, -0.5, 0.5, 2.5])
+    assert result.tolist() == [-2.5, -2.5, -0.5, -0.5, 0.5, 0.5, 2.5]
+
+
+def test_quantize_with_one_level_is_constant():
+    assert quantize(torch.tensor([-1.0, 5.0]), [], [0.25]).tolist() == [0.25, 0.25]
+
+
+def test_two_and_three_levels_are_binarize_and_ternarize():
+    x = torch.cat([special_points(), torch.randn(100, generator=torch.Generator().manual_seed(0))])
+    assert torch.equal(quantize(x, [0], [-1, 1]), binarize(x))
+    above = np.nextafter(np.float32(-0.5), np.float32(-1)).item()  # at −0.5 itself: 0
+    assert torch.equal(quantize(x, [above, 0.5], [-1, 0, 1]), ternarize(x, 0.5))
+
+
+def test_quantize_takes_any_layout():
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).t()
+    assert torch.equal(quantize(x, [0.0], [-1, 1]), binarize(x))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "levels", "message"),
+    [
+        ([0], [1], "need 0 thresholds, not 1"),
+        ([], [], "levels need"),
+        ([0, 0], [1, 2, 3], "must increase"),
+        ([1, 0], [1, 2, 3], "must increase"),
+        ([float("nan")], [1, 2], "must increase"),
+        ([0, float("nan")], [1, 2, 3], "must increase"),
+    ],
+)
+def test_misfitting_levels_are_refused(thresholds, levels, message):
+    with pytest.raises(ValueError, match=message):
+        quantize(torch.ones(1), thresholds, levels)

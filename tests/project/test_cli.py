@@ -1,0 +1,409 @@
+"""The command line: one clear sentence for every mistake, and a result that can be read back."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from notebooks_under_test import ROOT
+
+from bnn_geometry import cli, execute
+from bnn_geometry.errors import UserError
+from bnn_geometry.probing import kept as probed
+from bnn_geometry.training import progress, recipes, runs
+
+COMMAND = Path(sys.executable).with_name("bnn-geometry")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=300, check=False
+    )
+
+
+def fails(capsys, *arguments: str) -> str:
+    assert cli.main(arguments) == 1
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    return lines[0]
+
+
+def test_status_names_the_stand_ins_and_how_to_get_the_real_images(capsys):
+    assert cli.main(["status", "--data-only"]) == 0
+    out = capsys.readouterr().out
+    assert "stand-in: patches of ten photographs" in out
+    assert "bnn-geometry fetch cifar10" in out
+
+
+def test_status_needs_no_torch_to_say_which_data():
+    code = (
+        "import sys; from bnn_geometry import cli; cli.main(['status', '--data-only']);"
+        "assert not {'torch', 'papermill', 'sphinx'} & set(sys.modules), 'slow import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_status_tells_device_preset_and_caches(capsys):
+    assert cli.main(["status"]) == 0
+    out = capsys.readouterr().out
+    for word in ("device: ", "torch ", "preset: book", "decoded data: ", "executed chapters: "):
+        assert word in out
+
+
+def test_an_unknown_preset_is_a_sentence(capsys, monkeypatch):
+    monkeypatch.setenv("BNN_PRESET", "huge")
+    assert "Unknown preset 'huge': use smoke, book, paper." in fails(capsys, "status")
+
+
+def test_an_unknown_data_set_is_a_sentence(capsys):
+    assert "cifar11" in fails(capsys, "fetch", "cifar11")
+
+
+def test_a_data_root_that_is_not_there_is_a_sentence(capsys, tmp_path):
+    missing = str(tmp_path / "nothing")
+    assert missing in fails(capsys, "status", "--data", missing)
+
+
+# --- run-chapter ----------------------------------------------------------------------------------
+
+
+def test_run_chapter_writes_a_notebook_with_the_parameters(tmp_path):
+    output = tmp_path / "vectors.ipynb"
+    done = run(
+        "run-chapter", "random_vectors", "-p", "preset", "smoke", "-p", "samples", "50",
+        "-o", str(output),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert str(output) in done.stdout
+    notebook = nbformat.read(output, as_version=4)
+    injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
+    assert "samples = 50" in injected[0].source
+    assert any("50 pairs each" in c.source or "50 pairs each" in str(c.outputs)
+               for c in notebook.cells if c.cell_type == "code")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["nothing"],
+            "There is no chapter 'nothing'; there is beyond_one_bit, claims, dot_products",
+        ),
+        (["random_vectors", "-p", "sample", "5"], "has no parameter 'sample'; it has: preset"),
+        (["random_vectors", "-p", "samples", "many"], "is int, as in samples = 0"),
+        (["random_vectors", "-o", "book/x.ipynb"], "is inside the book"),
+        (["random_vectors", "-o", "/no/such/folder/x.ipynb"], "There is no folder"),
+        (["random_vectors", "-o", "/"], "is a folder: name the file to write"),
+    ],
+)
+def test_run_chapter_refuses_what_makes_no_sense(capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(ROOT)
+    assert message in fails(capsys, "run-chapter", *arguments)
+
+
+def test_run_chapter_takes_its_preset_from_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("BNN_PRESET", "huge")
+    monkeypatch.chdir(ROOT)
+    assert "Unknown preset 'huge'" in fails(capsys, "run-chapter", "random_vectors")
+
+
+def test_a_run_is_probed_only_with_images_that_fit(tiny, capsys, tmp_path):
+    out = str(tmp_path / "run")
+    assert cli.main(["train", "mnist-mlp", "--width", "0.01", "--epochs", "1", "--out", out]) == 0
+    capsys.readouterr()
+    assert "takes images of shape (1, 28, 28)" in fails(capsys, "probe", out, "--data", "cifar10")
+
+
+def test_run_chapter_reports_a_failing_cell_in_one_line(tmp_path):
+    output = tmp_path / "x.ipynb"
+    done = run("run-chapter", "random_vectors", "-p", "preset", "huge", "-o", str(output))
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "chapter random_vectors: cell 2 of" in done.stderr
+    assert "Unknown preset 'huge'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("7", 7), ("0.5", 0.5), ("1e-3", 1e-3), ("true", True), ("False", False), ("auto", "auto")],
+)
+def test_parameters_are_read_by_their_look(text, value):
+    parsed = cli._parse_value(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+def test_a_parameter_must_be_a_plain_literal():
+    cell = nbformat.v4.new_code_cell("x = 1 + 1", metadata={"tags": ["parameters"]})
+    with pytest.raises(UserError, match="not a plain literal"):
+        execute.declared_parameters(nbformat.v4.new_notebook(cells=[cell]))
+
+
+def test_a_whole_number_will_do_for_a_float_and_a_truth_value_for_no_number():
+    cell = nbformat.v4.new_code_cell("rate = 0.5\ncount = 3", metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    execute.check_parameters(notebook, {"rate": 1}, "x")
+    with pytest.raises(UserError, match="count of chapter x is int"):
+        execute.check_parameters(notebook, {"count": True}, "x")
+
+
+# --- train and probe ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The fast recipe, small enough for a test."""
+    for key in list(recipes.RECIPES):
+        small = recipes.RECIPES[key].with_(train_images=200, validation_images=0, batch_size=20)
+        monkeypatch.setitem(recipes.RECIPES, key, small)
+
+
+def test_a_trained_run_can_be_probed(tiny, capsys, tmp_path):
+    out = str(tmp_path / "run")
+    arguments = ["train", "cifar10-convnet", "--width", "0.03", "--epochs", "1", "--out", out]
+    assert cli.main(arguments) == 0
+    assert "stand-in: patches of ten photographs" in capsys.readouterr().out
+    assert cli.main(["probe", out, "--images", "10", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["images"] == 10
+    assert result["data"] == "stand-in: patches of ten photographs"
+    assert result["weights"][0]["layer"] == "conv1"
+    assert result["weights"][0]["n"] == 27
+    assert [len(result[kind]) for kind in ("weights", "activations")] == [9, 8]
+    assert all(-1 <= row["r"] <= 1 for row in result["weights"])
+    assert cli.main(["probe", out, "--images", "10", "--out", str(tmp_path / "kept")]) == 0
+    shown = capsys.readouterr().out
+    assert "weights: x·w^c against x·w^b" in shown
+    assert "activations: w^b·x^c against w^b·x^b" in shown
+    assert shown.count("conv2") == 2
+    assert probed.read(tmp_path / "kept").as_dict() == result
+    again = ["probe", out, "--images", "10", "--out", str(tmp_path / "kept")]
+    assert "choose another folder" in fails(capsys, *again)
+
+
+TRAIN = ["train", "mnist-mlp", "--width", "0.01", "--epochs", "2"]
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "run.json"}
+
+
+def test_interrupted_training_says_how_to_go_on_and_does(tiny, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "CHECKPOINT_SHARE", math.inf)
+    monkeypatch.chdir(tmp_path)
+    arguments = [*TRAIN, "--measure", "5", "--out", "a run"]
+    assert cli.main([*TRAIN, "--measure", "5", "--out", "undisturbed"]) == 0
+    undisturbed = capsys.readouterr().out.splitlines()
+    steps = []
+
+    def stop(self, step, total, loss):
+        steps.append(step)
+        if step == total // 2 + 3:  # in the second epoch
+            os.kill(os.getpid(), signal.SIGINT)
+
+    # a shell's background job ignores the signal, and Python with it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(progress.Progress, "on_step", stop)
+            assert cli.main(arguments) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    captured = capsys.readouterr()
+    command = "bnn-geometry train mnist-mlp --width 0.01 --epochs 2 --measure 5 --out 'a run'"
+    assert captured.err.splitlines() == [
+        f"bnn-geometry: interrupted: `{command} --resume` goes on after epoch 1 of 2."
+    ]
+    assert "go on with the run there with --resume" in fails(capsys, *arguments)
+    again = [*shlex.split(command)[1:], "--resume"]
+    assert cli.main(again) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[1] == "resuming after epoch 1 of 2"
+    assert out[2].startswith("epoch 2/2: ")
+    assert out[2].rpartition(",")[0] == undisturbed[2].rpartition(",")[0]  # but for its seconds
+    assert out[-1] == "a run"
+    first, second = runs.read(tmp_path / "a run"), runs.read(tmp_path / "undisturbed")
+    assert first.history.drop(columns="seconds").equals(second.history.drop(columns="seconds"))
+    names = ("weights.safetensors", "measurements.csv", "recipe.json")
+    assert [files(first.path)[x] for x in names] == [files(second.path)[x] for x in names]
+    before = {p: p.stat().st_mtime_ns for p in first.path.iterdir()}
+    assert cli.main(again) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "a run is finished: there is nothing to resume"
+    )
+    assert {p: p.stat().st_mtime_ns for p in first.path.iterdir()} == before
+    assert "was begun with seed 0, here 1" in fails(capsys, *again, "--seed", "1")
+
+
+def test_resuming_nothing_says_that_it_starts(tiny, capsys, tmp_path):
+    out = str(tmp_path / "run")
+    assert cli.main([*TRAIN, "--out", out, "--resume"]) == 0
+    assert f"nothing to resume in {out}: starting" in capsys.readouterr().out
+    assert "was begun with recipe width 0.01" in fails(
+        capsys, "train", "mnist-mlp", "--out", out, "--resume"
+    )
+
+
+def test_damaged_checkpoint_and_run_are_sentences(tiny, capsys, monkeypatch, tmp_path):
+    out = tmp_path / "run"
+    assert cli.main([*TRAIN, "--out", str(out)]) == 0
+    (out / "weights.safetensors").write_bytes(b"")
+    assert "weights.safetensors is not the file" in fails(
+        capsys, *TRAIN, "--out", str(out), "--resume"
+    )
+    (out / "run.json").unlink()
+    (out / "checkpoint-0001").mkdir()
+    assert "is not a whole checkpoint: " in fails(capsys, *TRAIN, "--out", str(out), "--resume")
+
+
+def test_fields_of_the_recipe_can_be_set(tiny, tmp_path, capsys):
+    out = str(tmp_path / "run")
+    changes = ["--set", "lr", "1", "--set", "loss", "squared-hinge", "--set", "flip", "false"]
+    assert cli.main([*TRAIN, "--activation", "relu", *changes, "--out", out]) == 0
+    recipe = runs.read(Path(out)).recipe
+    assert (recipe.lr, recipe.loss, recipe.flip, recipe.activation) == (
+        *(1.0, "squared-hinge", False, "relu"),
+    )
+
+
+def test_published_run_states_its_cost_and_can_be_probed(tiny, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*TRAIN, "--out", "run"]) == 0
+    capsys.readouterr()
+    assert cli.main(["publish", "run", "--images", "10"]) == 0
+    out = capsys.readouterr().out
+    path = tmp_path / "runs" / "mnist-mlp-fast-w0.01-s0"
+    cost = runs.read(path).info["published"]
+    assert "fc1" in out
+    assert f"test error {cost['test_error']:.2%} before, {cost['test_error']:.2%} after" in out
+    assert str(path.relative_to(tmp_path)) in out.splitlines()[-1]
+    assert cli.main(["probe", str(path), "--images", "10"]) == 0
+    capsys.readouterr()
+    assert "choose another folder" in fails(capsys, "publish", "run")
+    assert cli.main(["publish", "run", "--without-weights", "--out", "history"]) == 0
+    capsys.readouterr()
+    assert "published without its weights" in fails(capsys, "probe", "history")
+
+
+def test_publishing_without_the_images_measures_the_angles_alone(
+    tiny, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*TRAIN, "--out", "run"]) == 0
+    load = cli.data.load
+
+    def other(*args, **kwargs):
+        found = load(*args, **kwargs)
+        return replace(found, provenance=replace(found.provenance, fingerprint="0" * 64))
+
+    monkeypatch.setattr(cli.data, "load", other)
+    capsys.readouterr()
+    assert cli.main(["publish", "run", "--out", "p"]) == 0
+    out = capsys.readouterr().out
+    assert "is not here: r and the test error are not measured" in out
+    assert "test_error" not in runs.read(Path("p")).info["published"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_bar_shows_rate_loss_and_time_left_on_a_terminal_alone(monkeypatch):
+    recipe = recipes.FAST_MNIST.with_(epochs=2, batch_size=10)
+    reads = []
+
+    class Loss:
+        def __float__(self):
+            reads.append(1)
+            return 0.25
+
+    for stream in (Terminal(), io.StringIO()):
+        out = io.StringIO()
+        with progress.Progress(recipe, out=out, bar=stream) as shown:
+            for step in range(5, 9):  # resumed after the first of two epochs of four steps
+                shown.on_step(step, 8, Loss())
+            row = {"epoch": 2, "loss": 0.5, "test_error": 0.125, "seconds": 3.0}
+            shown.on_epoch_end(None, row)
+        text = stream.getvalue()
+        if stream.isatty():
+            last = text.split("\r")[-1]
+            for word in ("epoch 2/2", "80.0/80.0", "loss 0.2500", "images/s", "<"):
+                assert word in last
+            assert "40.0/80.0" in text.split("\r")[1]
+        else:
+            assert text == ""
+        assert out.getvalue() == "epoch 2/2: loss 0.5000, test error 12.50%, 3.0 s\n"
+    assert len(reads) == 1  # a GPU would have to wait for each
+
+
+def test_train_never_overwrites(tiny, capsys, tmp_path):
+    assert "choose another folder" in fails(
+        capsys, "train", "mnist-mlp", "--width", "0.01", "--out", str(tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "vgg", "--out", "x"], "There is no recipe 'fast' for 'vgg'"),
+        (["train", "mnist-mlp", "--epochs", "0", "--out", "x"], "epochs must be positive"),
+        (["train", "mnist-mlp", "--width", "-1", "--out", "x"], "width must be positive"),
+        (["train", "mnist-mlp", "--device", "cuda", "--out", "x"], "There is no CUDA device"),
+        (["train", "mnist-mlp", "--width", "inf", "--out", "x"], "width must be at most 4"),
+        (["train", "mnist-mlp", "--seed", "-1", "--out", "x"], "The seed must be between"),
+        (["train", "mnist-mlp", "--device", "cpu", "--out", "/proc/x/y"], "No run can be written"),
+        (["train", "mnist-mlp", "--set", "speed", "9", "--out", "x"], "has no 'speed' to set: it "),
+        (["train", "mnist-mlp", "--set", "name", "x", "--out", "x"], "has no 'name' to set: it h"),
+        (["train", "mnist-mlp", "--set", "lr", "fast", "--out", "x"], "lr is float, and 'fast' is"),
+        (["train", "mnist-mlp", "--set", "flip", "1", "--out", "x"], "flip is bool, and '1' is n"),
+        (["train", "mnist-mlp", "--activation", "tanh", "--out", "x"], "Unknown activation 'tanh'"),
+        (["train", "mnist-mlp", "--measure", "-1", "--out", "x"], "--measure must not be negative"),
+        (["publish", "no-such-run"], "is not a whole run: "),
+        (["publish", "no-such-run", "--images", "0"], "--images must be at least 1"),
+        (["probe", "no-such-run", "--images", "0"], "--images must be at least 1"),
+        (["probe", "no-such-run"], "is not a whole run: "),
+    ],
+)
+def test_mistakes_are_sentences(capsys, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert message in fails(capsys, *arguments)
+
+
+# --- clean ----------------------------------------------------------------------------------------
+
+
+def test_clean_removes_results_and_pages_and_nothing_else(capsys, monkeypatch, tmp_path):
+    book = tmp_path / "book"
+    for folder in (".executed/book", "_build/html"):
+        (book / folder).mkdir(parents=True)
+        (book / folder / "file").write_text("x")
+    (book / "_toc.yml").write_text("")
+    (book / "chapter.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["clean"]) == 0
+    assert sorted(p.name for p in book.iterdir()) == ["_toc.yml", "chapter.py"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = "cli.main(['status', '--data-only'])"
+    program = f"import sys; from bnn_geometry import cli; sys.exit({command})"
+    reader, writer = os.pipe()
+    os.close(reader)  # the reader is gone before the first line
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,0 +1,79 @@
+"""The README's claims, as far as a test can check them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from notebooks_under_test import ROOT
+
+from bnn_geometry import cli
+from bnn_geometry.book import presets
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for language, text in BLOCKS
+    if language == "bash"
+    for line in text.splitlines()
+]
+
+
+EXAMPLES = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [*zip(EXAMPLES, [("fc1", "fc2", "fc3", "fc4"), ("0 ", "5 ")], strict=True)],
+    ids=["trained", "own"],
+)
+def test_the_python_examples_run_and_print_every_layer(code, names):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for layer in names:
+        assert re.search(rf"^{layer}", done.stdout, re.M)
+
+
+@pytest.mark.parametrize(
+    "words", [c for c in COMMANDS if c and c[0] == "bnn-geometry"], ids=" ".join
+)
+def test_every_bnn_geometry_command_shown_is_one(words):
+    cli._parser().parse_args(words[1:])
+
+
+def test_every_make_target_shown_is_one():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    shown = {word for c in COMMANDS if c and c[0] == "make" for word in c[1:]}
+    assert {"book", "test", "lab"} <= shown <= targets
+
+
+def test_the_two_commands_come_first():
+    first = [c for c in COMMANDS if c][:2]
+    assert first == [["make", "book"], ["make", "test"]]
+
+
+def test_the_presets_are_those_of_the_package():
+    assert set(re.findall(r"^\| `(\w+)`", README, re.M)) == set(presets.PRESETS)
+
+
+def test_every_module_named_is_there():
+    names = re.search(r"one concept per file: (.*?)\n\n", README, re.S).group(1)
+    for name in re.findall(r"`(\w+)`", names):
+        assert (ROOT / "src" / "bnn_geometry" / f"{name}.py").exists(), name
+
+
+def test_every_file_named_is_there():
+    for name in ("requirements.lock", "environment.yml", "LICENSE", "LICENSE-text", "_toc.yml"):
+        assert f"`{name}`" in README or name in README
+        assert (ROOT / name).exists()
+    assert (ROOT / "book" / "vendor" / "mathjax" / "LICENSE").exists()
+
+
+def test_nothing_names_an_address_of_ours():
+    assert not re.search(r"github\.com/\w+/\w+", README)

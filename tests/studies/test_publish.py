@@ -1,0 +1,278 @@
+"""Latent weights in eight bits: no sign changes, and the rounding costs what is stated."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_training import TINY, same_state, tiny_dataset
+
+from bnn_geometry import paths
+from bnn_geometry.errors import UserError
+from bnn_geometry.networks import inference
+from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.straight_through import binarize
+from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.studies import publish
+from bnn_geometry.training import int8 as latents
+from bnn_geometry.training import loop as training
+from bnn_geometry.training import runs
+
+SEED = 4
+IMAGES = 20
+
+
+def dataset(kind="mlp"):
+    return tiny_dataset(kind, train=60)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "float"
+    return runs.make(path, TINY["mlp"], dataset(), seed=SEED, measured=5)
+
+
+@pytest.fixture(scope="module")
+def published(run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "int8"
+    return publish.publish(run, path, dataset=dataset(), images=IMAGES)
+
+
+def draws(seed, filters=200, n=300):
+    """Filters of every size, some of them clipped."""
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(filters, n, generator=generator)
+    w *= 10 ** torch.empty(filters, 1).uniform_(-12, 2, generator=generator)
+    w[::2] = w[::2].clamp(-1, 1)
+    return w
+
+
+# --- eight bits -----------------------------------------------------------------------------------
+
+
+def test_sign_is_exact_and_no_level_is_zero():
+    w = draws(0)
+    tiny = torch.finfo(torch.float32).tiny
+    w[0, :8] = torch.tensor([0.0, -0.0, 1e-45, -1e-45, tiny, -tiny, 1e-38, -1e-38])
+    w[1] = 0.0
+    w[2] = 1e-45
+    levels, scale = latents.quantize_latents(w)
+    assert levels.dtype == torch.int8
+    assert (levels != 0).all()
+    assert levels.abs().max() == 127
+    assert (scale > 0).all()
+    back = latents.dequantize_latents(levels, scale)
+    assert (back != 0).all()
+    assert torch.equal(binarize(back), binarize(w))
+    assert torch.equal(torch.sign(levels.float()), binarize(w))
+
+
+@pytest.mark.parametrize("shape", [(200, 300), (40, 3, 3, 3), (10, 1)])
+def test_no_latent_is_off_by_more_than_half_a_step(shape):
+    w = draws(1)[: shape[0]].flatten()[: np.prod(shape)].reshape(shape)
+    levels, scale = latents.quantize_latents(w)
+    back = latents.dequantize_latents(levels, scale)
+    assert back.dtype == torch.float32
+    step = scale.double().reshape(-1, *[1] * (len(shape) - 1))
+    error = (back.double() - w.double()).abs()
+    # rounding of the product in float32 comes on top
+    assert (error <= step / 2 + 2**-24 * w.double().abs()).all()
+    largest = w.abs().flatten(1).amax(1)
+    torch.testing.assert_close(scale * 126.5, largest)
+    assert (back.abs().flatten(1).amax(1) <= largest).all()
+
+
+def test_clipped_latents_come_back_as_plus_and_minus_one():
+    w = torch.empty(300, 50).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+    w[:, 0], w[:, 1] = 1.0, -1.0
+    back = latents.dequantize_latents(*latents.quantize_latents(w))
+    torch.testing.assert_close(back[:, :2], w[:, :2], rtol=2e-7, atol=0)
+    assert back.abs().max() <= 1
+
+
+@pytest.mark.parametrize("largest", [0.1, 1 / 3, 0.7, 0.9999999, 1.0, 12.345])
+def test_outermost_level_is_never_outside(largest):
+    w = torch.linspace(0.1, 1, 997)[:, None] * largest
+    back = latents.dequantize_latents(*latents.quantize_latents(w))
+    assert (back <= w).all()
+    torch.testing.assert_close(back, w, rtol=2e-7, atol=0)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_latents_that_are_not_finite_are_refused(bad):
+    w = torch.ones(2, 3)
+    w[1, 2] = bad
+    with pytest.raises(UserError, match="not finite"):
+        latents.quantize_latents(w)
+
+
+def test_level_or_scale_of_zero_is_refused():
+    for level, scale in ((0, 1.0), (1, 0.0), (1, -1.0), (1, torch.nan), (1, torch.inf)):
+        with pytest.raises(UserError, match="a level or a scale is 0"):
+            latents.dequantize_latents(
+                torch.full((1, 2), level, dtype=torch.int8), torch.tensor([scale])
+            )
+
+
+def test_packed_state_holds_the_rest_as_it_was(run):
+    names = [f"{name}.weight" for name in weight_layers(run.network())]
+    packed = latents.pack(run.weights, names)
+    assert set(packed) == set(run.weights) | {f"{name}:scale" for name in names}
+    back = latents.unpack(packed)
+    assert list(back) == list(run.weights)
+    for name, value in run.weights.items():
+        assert torch.equal(back[name], value) == (name not in names)
+
+
+# --- published runs -------------------------------------------------------------------------------
+
+
+def test_published_run_reads_as_the_same_binary_network(run, published):
+    assert (published.recipe, published.seed, published.data) == (run.recipe, run.seed, run.data)
+    pd.testing.assert_frame_equal(published.history, run.history, check_exact=True)
+    pd.testing.assert_frame_equal(published.measurements, run.measurements, check_exact=True)
+    assert published.kept.equals(run.kept)
+    exact, rounded = run.network(), published.network()
+    assert not rounded.training
+    assert not same_state(exact, rounded)
+    for first, second in zip(
+        weight_layers(exact).values(), weight_layers(rounded).values(), strict=True
+    ):
+        assert torch.equal(first.binary_weight, second.binary_weight)
+        assert second.weight.abs().max() <= 1
+    x = inference.scale_images(dataset().test.images)
+    with torch.no_grad():
+        assert torch.equal(exact(x), rounded(x))
+    for key in ("versions", "device", "kept_epoch", "seconds", "measured_images"):
+        assert published.info[key] == run.info[key]
+
+
+def test_published_convnet_is_the_same_binary_network(tmp_path):
+    made = runs.make(tmp_path / "f", TINY["convnet"], dataset("convnet"), seed=SEED)
+    result = publish.publish(made, tmp_path / "p")
+    x = inference.scale_images(dataset("convnet").test.images)
+    with torch.no_grad():
+        assert torch.equal(made.network()(x), result.network()(x))
+
+
+def test_published_weights_take_a_byte_each(run, published):
+    def count(path):
+        return sum(value.nbytes for value in load_file(path / "weights.safetensors").values())
+
+    layers = weight_layers(run.network()).values()
+    weights = sum(layer.weight.numel() for layer in layers)
+    filters = sum(len(layer.weight) for layer in layers)
+    assert count(published.path) == count(run.path) - 3 * weights + 4 * filters
+    stored = load_file(published.path / "weights.safetensors")
+    assert stored["norm1.running_var"].dtype == torch.float32
+    assert torch.equal(stored["norm1.running_var"], run.weights["norm1.running_var"])
+
+
+def test_stated_cost_is_what_it_costs(run, published):
+    cost = published.info["published"]
+    table = pd.DataFrame(cost["layers"]).set_index("layer")
+    exact, rounded = run.network(), published.network()
+    images = dataset().test.sample(IMAGES, runs.MEASURED_SEED).images
+    for column, network in (("r", exact), ("r_rounded", rounded)):
+        r = {s.layer: s.r for s in probes.probe_weights(network, images)}
+        assert table[column].to_dict() == r
+    assert not table["r"].equals(table["r_rounded"])
+    for name, layer in weight_layers(exact).items():
+        angles = []
+        for network in (exact, rounded):
+            w = weight_layers(network)[name].weight.detach().double().numpy()
+            b = np.where(w > 0, 1, -1)
+            cosine = (w * b).sum(1) / np.linalg.norm(w, axis=1) / layer.fan_in**0.5
+            angles.append(np.degrees(np.arccos(cosine)))
+        change = np.abs(angles[1] - angles[0])
+        assert table["angle_change"][name] == pytest.approx(change.mean(), rel=1e-6)
+        assert table["angle_change_max"][name] == pytest.approx(change.max(), rel=1e-6)
+        assert change.max() > 0
+    test = dataset().test
+    assert cost["images"] == IMAGES
+    assert cost["test_error"] == training.evaluate(exact, test)
+    assert cost["test_error_rounded"] == training.evaluate(rounded, test)
+
+
+def test_cost_without_images_is_that_of_the_angles(run, tmp_path):
+    cost = publish.publish(run, tmp_path / "p").info["published"]
+    assert set(cost["layers"][0]) == {"layer", "n", "angle_change", "angle_change_max"}
+    assert "test_error" not in cost
+
+
+def test_history_can_be_published_alone(run, tmp_path):
+    result = publish.publish(run, tmp_path / "p", weights=False)
+    assert not (tmp_path / "p" / "weights.safetensors").exists()
+    assert result.weights == {}
+    pd.testing.assert_frame_equal(result.history, run.history, check_exact=True)
+    pd.testing.assert_frame_equal(result.measurements, run.measurements, check_exact=True)
+    with pytest.raises(UserError, match="was published without its weights"):
+        result.network()
+    assert same_state(result.untrained(), run.untrained())
+
+
+def test_publishing_twice_or_with_other_images_is_refused(run, published, tmp_path):
+    with pytest.raises(UserError, match="is a published run already"):
+        publish.publish(published, tmp_path / "p")
+    with pytest.raises(UserError, match="was trained on Noise and these images are Noise"):
+        publish.publish(run, tmp_path / "p", dataset=tiny_dataset(seed=9))
+    with pytest.raises(UserError, match="choose another folder"):
+        publish.publish(run, run.path)
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["history.csv", "measurements.csv", "recipe.json", "run.json", "weights.safetensors"],
+)
+def test_damaged_published_run_is_refused(run, tmp_path, name):
+    path = tmp_path / "p"
+    publish.publish(run, path)
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(UserError, match=str(path)):
+        runs.read(path)
+    (path / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        runs.read(path)
+
+
+def test_levels_of_zero_in_a_published_run_are_refused(run, tmp_path, monkeypatch):
+    def pack(state, names):
+        packed = {k: torch.zeros_like(v) for k, v in state.items()}
+        return packed | {f"{name}:scale": torch.ones(len(state[name])) for name in names}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish.latents, "pack", pack)
+        patch.setattr(publish, "_cost", lambda *_: {})
+        patch.setattr(latents, "unpack", lambda packed: run.weights)
+        publish.publish(run, tmp_path / "p")
+    with pytest.raises(UserError, match="a level or a scale is 0"):
+        runs.read(tmp_path / "p")
+
+
+def test_published_numbers_are_plain_json(published):
+    info = json.loads((published.path / "run.json").read_text())
+    assert info["published"] == published.info["published"]
+    assert info["published"]["latents"] == "int8"
+
+
+RUNS = sorted(path.parent.name for path in paths.runs_root().glob("*/run.json"))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_published_run_is_whole_and_named_after_its_recipe(name):
+    found = runs.published(name)
+    assert name == runs.name(found.recipe, found.seed)
+    assert not found.data["title"].startswith("stand-in")
+    assert len(found.history) == found.recipe.epochs
+    assert set(found.measurements["epoch"]) == set(found.history["epoch"])
+
+
+def test_published_runs_take_less_than_45_megabytes():
+    assert RUNS
+    files = [path for path in paths.runs_root().rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 45e6

@@ -1,0 +1,64 @@
+"""Several seeds of one training: curves, and the difference of two kinds with its error."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_training import TINY, tiny_dataset
+
+from bnn_geometry.studies import replicates as seeds
+from bnn_geometry.training import runs
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    return runs.make(path, TINY["mlp"], tiny_dataset(), seed=1)
+
+
+def with_errors(run, *errors, first_seed=1):
+    """Copies of a run that end at these test errors."""
+    made = []
+    for seed, error in enumerate(errors, first_seed):
+        history = run.history.copy()
+        history.loc[history["epoch"] == run.info["kept_epoch"], "test_error"] = error
+        made.append(replace(run, seed=seed, history=history))
+    return made
+
+
+def test_difference_by_hand(run):
+    found = seeds.difference(with_errors(run, 0.20, 0.24, 0.22), with_errors(run, 0.15, 0.17))
+    # means 22 and 16; variances 4 of three and 2 of two
+    assert found.mean == pytest.approx(6)
+    assert found.error == pytest.approx(math.sqrt(4 / 3 + 2 / 2))
+
+
+def test_one_run_has_no_spread(run):
+    found = seeds.difference(with_errors(run, 0.2, 0.3), with_errors(run, 0.1))
+    assert found.mean == pytest.approx(15)
+    assert math.isnan(found.error)
+
+
+def test_kept_epoch_counts(run):
+    errors = seeds.final_errors([run])
+    assert errors == pytest.approx([100 * run.kept["test_error"]])
+
+
+@pytest.mark.parametrize("side", [[], "twice"])
+def test_no_run_or_the_same_seed_twice_is_refused(run, side):
+    side = [run, run] if side == "twice" else side
+    for pair in ((side, [run]), ([run], side)):
+        with pytest.raises(ValueError, match="a seed of its own"):
+            seeds.difference(*pair)
+
+
+def test_curves_have_a_row_for_each_run_and_epoch(run):
+    two = with_errors(run, 0.5, 0.6)
+    table = seeds.curves({"a": two, "b": [run]})
+    epochs = len(run.history)
+    assert table["network"].tolist() == ["a"] * 2 * epochs + ["b"] * epochs
+    assert table["seed"].unique().tolist() == [1, 2]
+    last = table[table["epoch"] == run.info["kept_epoch"]]
+    assert last["test_error"].tolist() == pytest.approx([0.5, 0.6, run.kept["test_error"]])
+    assert np.array_equal(table["epoch"][:epochs], run.history["epoch"])
