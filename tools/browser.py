@@ -73,9 +73,11 @@ class Visit:
         self.page.on(
             "console",
             # what did not load stands in `missing` already
-            lambda line: line.type == "error"
-            and not line.text.startswith("Failed to load resource")
-            and self.errors.append(line.text),
+            lambda line: (
+                line.type == "error"
+                and not line.text.startswith("Failed to load resource")
+                and self.errors.append(line.text)
+            ),
         )
 
 
