@@ -9,11 +9,8 @@ import json
 import os
 import re
 import shutil
-import socket
-import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +20,10 @@ from notebooks_under_test import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 
+from browser import find_browser, opened
 from check_pages import main
 
 pytestmark = pytest.mark.slow
-
-BROWSER = next(
-    (p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None
-)
 
 CHAPTER = """\
 # ---
@@ -47,14 +41,16 @@ preset = "book"  # sizes
 
 # %%
 import numpy as np
-from bnn_geometry import laws, angles, interactive, plots, theory
+from bnn_geometry.book import interactive
+from bnn_geometry.book.plots import style
+from bnn_geometry.geometry import angles, distributions
 
 generator = np.random.default_rng(1)
-figure, axes = plots.new_figure()
+figure, axes = style.new_figure()
 interactive.show_histograms(
     [
         interactive.angle_histograms(angles.sample_angles(n, 500, law, generator))
-        for law in (laws.UNIFORM, laws.GAUSSIAN)
+        for law in (distributions.UNIFORM, distributions.GAUSSIAN)
         for n in (3, 27, 10_000)
     ],
     static=figure,
@@ -113,209 +109,98 @@ def test_the_built_pages_pass_the_check_and_a_lost_script_does_not(html, tmp_pat
     )
 
 
-class Tab:
-    """A page in a headless browser, spoken to in the DevTools protocol over a WebSocket."""
-
-    def __init__(self, profile: Path) -> None:
-        self.asked: list[str] = []
-        self.errors: list[str] = []
-        self.session: dict[str, str] = {}
-        self.calls = 0
-        self.process = subprocess.Popen(
-            [
-                BROWSER,
-                *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-                *("--disable-background-networking", "--disable-component-update"),
-                *("--disable-sync", "--remote-debugging-port=0", f"--user-data-dir={profile}"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        address = profile / "DevToolsActivePort"  # port and path, once it listens
-        self.until(lambda: address.exists() and len(address.read_text().split()) == 2)
-        port, path = address.read_text().split()
-        self.socket = socket.create_connection(("127.0.0.1", int(port)), timeout=20)
-        self.stream = self.socket.makefile("rb")
-        self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-        )
-        while self.stream.readline().strip():
-            pass
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        attached = self("Target.attachToTarget", targetId=target, flatten=True)
-        self.session = {"sessionId": attached["sessionId"]}
-        self("Network.enable")
-        self("Runtime.enable")
-
-    def close(self) -> None:
-        self.stream.close()
-        self.socket.close()
-        self.process.terminate()
-        self.process.wait(timeout=20)
-
-    def send(self, text: bytes) -> None:
-        # RFC 6455: one text frame, masked (with zeros), its length in 8 bytes
-        self.socket.sendall(struct.pack("!BBQI", 0x81, 0xFF, len(text), 0) + text)
-
-    def receive(self) -> bytes:
-        text, last = b"", False
-        while not last:
-            head, length = self.stream.read(2)
-            if length > 125:
-                size = {126: 2, 127: 8}[length]
-                length = int.from_bytes(self.stream.read(size), "big")
-            text += self.stream.read(length)
-            last = bool(head & 0x80)
-        return text
-
-    def __call__(self, method: str, **params: object) -> dict:
-        self.calls += 1
-        call = {"id": self.calls, "method": method, "params": params, **self.session}
-        self.send(json.dumps(call).encode())
-        while True:
-            answer = json.loads(self.receive())
-            if answer.get("id") == self.calls:
-                assert "error" not in answer, answer
-                return answer["result"]
-            if answer["method"] == "Network.requestWillBeSent":
-                self.asked.append(answer["params"]["request"]["url"])
-            if answer["method"] == "Runtime.exceptionThrown":
-                self.errors.append(str(answer["params"]["exceptionDetails"]))
-
-    def until(self, true) -> None:
-        for _ in range(400):
-            if true():
-                return
-            time.sleep(0.05)
-        raise AssertionError("the browser did not get there in twenty seconds")
-
-    def js(self, expression: str):
-        answer = self("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def open(self, page: Path, *, scripts: bool = True) -> None:
-        self.resize(1200)
-        self("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self("Page.navigate", url=page.as_uri())
-        self.until(lambda: self.js("document.readyState") == "complete")
-
-    def resize(self, width: int) -> None:
-        self(
-            "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-        )
-
-    def press(self, key: str) -> None:
-        code = {"Tab": 9, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
-        for kind in ("keyDown", "keyUp"):
-            self("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code[key])
-
-    def sees(self, selector: str) -> bool:
-        height = f"document.querySelector('{selector}')?.getBoundingClientRect().height"
-        return (self.js(height) or 0) > 50
-
-
-@pytest.fixture
-def tab(tmp_path):
-    if BROWSER is None:
+@pytest.fixture(scope="module")
+def visit(html):
+    """Opens pages of the small book in one browser."""
+    if find_browser() is None:
         pytest.skip("there is no Chromium here to open the page in")
-    opened = Tab(tmp_path)
-    yield opened
-    opened.close()
+    with opened(html) as visit:
+        yield visit
 
 
-def test_the_keyboard_moves_the_slider_and_the_list(html, tab):
-    tab.open(html / "chapter.html")
+def test_the_keyboard_moves_the_slider_and_the_list(visit):
+    page = visit("chapter.html").page
+    slider, entries = (page.get_by_label(name, exact=True) for name in ("Dimension", "Entries"))
+    focused = "element => element === document.activeElement"
 
     def shown():
         return (
-            tab.js("document.querySelector('.angle-histograms input').ariaValueText"),
-            tab.js("document.querySelector('.angle-histograms output').value"),
-            tab.js("document.querySelector('.angle-histograms [aria-live]').textContent"),
-            tab.js("JSON.stringify(document.querySelector('.plot').data[0].y)"),
+            slider.get_attribute("aria-valuetext"),
+            page.locator(".angle-histograms output").text_content(),
+            page.locator(".angle-histograms [aria-live]").text_content(),
+            page.evaluate("document.querySelector('.plot').data[0].y.join()"),
         )
 
-    label = "document.activeElement.labels?.[0].textContent"
     before = shown()
     assert before[:2] == ("n = 27", "n = 27")
     for _ in range(60):
-        tab.press("Tab")
-        if tab.js("document.activeElement.type") == "range":
+        page.keyboard.press("Tab")
+        if slider.evaluate(focused):
             break
-    assert tab.js(label) == "Dimension"
-    assert tab.js("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert slider.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
     for key, n in (("ArrowRight", "10,000"), ("ArrowLeft", "27"), ("Home", "3"), ("End", "10,000")):
-        tab.press(key)
+        page.keyboard.press(key)
         now = shown()
         assert now[:2] == (f"n = {n}", f"n = {n}")
         assert now[2].startswith(f"n = {n}, entries uniform on [−1, 1]: the angle between")
         assert now[2] != before[2]
         assert now[3] != before[3]  # another histogram is drawn
         before = now
-    tab.press("Tab")
-    assert tab.js(label) == "Entries"
-    tab.press("ArrowDown")
+    page.keyboard.press("Tab")
+    assert entries.evaluate(focused)
+    page.keyboard.press("ArrowDown")
     assert shown()[2].startswith("n = 10,000, entries standard Gaussian: ")
-    assert tab.js("document.querySelector('.plot').data.at(-1).x[0]") == 37.07
+    assert page.evaluate("document.querySelector('.plot').data.at(-1).x[0]") == 37.07
 
 
-def test_the_text_states_what_the_data_say(html, tab):
-    tab.open(html / "chapter.html")
-    data = json.loads(tab.js("document.querySelector('script.angle-histograms').textContent"))
-    law = data["laws"][0]
-    both = law["histograms"][1]
+def test_the_text_and_the_plot_state_what_the_data_say(visit):
+    page = visit("chapter.html").page
+    data = json.loads(page.locator("script.angle-histograms").text_content())
+    both = data["laws"][0]["histograms"][1]
     binarized, pairs = both["binarized"], both["pairs"]
-    assert tab.js("document.querySelector('.status').textContent") == (
+    assert page.locator(".status").text_content() == (
         "n = 27, entries uniform on [−1, 1]: the angle between a vector and its binarization is "
         f"{binarized['mean']:.1f}° on average (standard deviation {binarized['sd']:.2f}°; limit "
         f"30.0°), that between two random vectors {pairs['mean']:.1f}° ({pairs['sd']:.1f}°)."
     )
-    for trace, one in enumerate((binarized, pairs)):
-        x, y = (
-            np.array(
-                json.loads(
-                    tab.js(f"JSON.stringify(document.querySelector('.plot').data[{trace}].{a})")
-                )
-            )
-            for a in "xy"
-        )
+    drawn = page.evaluate(
+        "document.querySelector('.plot').data.map(({x, y}) => [Array.from(x), Array.from(y)])"
+    )
+    for (x, y), one in zip(drawn, (binarized, pairs), strict=False):
         counts = np.array(one["counts"])
         edges = one["start"] + one["width"] * np.arange(len(counts) + 1)
         assert x == pytest.approx(np.r_[edges[0], edges])
         assert y == pytest.approx(np.r_[0, counts / (500 * one["width"]), 0])
 
 
-def test_the_plot_follows_theme_and_width_and_asks_no_other_host(html, tab):
-    tab.open(html / "chapter.html")
+def test_the_plot_follows_theme_and_width_and_asks_no_other_host(visit, html):
+    one = visit("chapter.html")
+    page = one.page
     ink = "document.querySelector('.plot .xtick text').style.fill"
-    light = tab.js(ink)
-    tab.js("document.documentElement.dataset.theme = 'dark'")
-    tab.until(lambda: tab.js(ink) != light)
-    tab.js("document.documentElement.dataset.theme = 'light'")
-    tab.until(lambda: tab.js(ink) == light)
-    tab.resize(420)
+    light = page.evaluate(ink)
+    for theme, same in (("dark", "!=="), ("light", "===")):
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page.wait_for_function(f"{ink} {same} '{light}'")
+    page.set_viewport_size({"width": 420, "height": 900})
     drawn = "document.querySelector('.plot .main-svg').getBoundingClientRect().width"
-    tab.until(lambda: tab.js(drawn) < 420)
+    page.wait_for_function(f"{drawn} < 420")
     for scrolled in ("html", "figure"):  # neither does so sideways
-        wide = f"(e => e.scrollWidth - e.clientWidth)(document.querySelector('{scrolled}'))"
-        assert tab.js(wide) == 0
-    assert {url.split(":")[0] for url in tab.asked} <= {"file", "data"}
-    assert any("plotly-basic" in url for url in tab.asked)
-    assert not [e for e in tab.errors if "angle-histograms" in e or "plotly" in e]
+        wide = page.locator(scrolled).first.evaluate("e => e.scrollWidth - e.clientWidth")
+        assert wide == 0
+    assert all(url.startswith(html.as_uri()) for url in one.asked)
+    assert any("plotly-basic" in url for url in one.asked)
+    assert one.errors == []
 
 
-def test_print_and_pages_without_scripts_show_the_static_picture(html, tab):
-    def seen():
-        return tab.sees("figure .plot"), tab.sees("figure > img")
+def test_print_and_pages_without_scripts_show_the_static_picture(visit):
+    def seen(page):
+        plot, picture = page.locator("figure .plot"), page.locator("figure > img")
+        return plot.is_visible(), picture.is_visible()
 
-    tab.open(html / "chapter.html")
-    assert seen() == (True, False)
-    tab("Emulation.setEmulatedMedia", media="print")
-    assert seen() == (False, True)
-    tab("Emulation.setEmulatedMedia", media="")
-    assert seen() == (True, False)
-    tab.open(html / "chapter.html", scripts=False)
-    assert seen() == (False, True)
+    page = visit("chapter.html").page
+    assert seen(page) == (True, False)
+    page.emulate_media(media="print")
+    assert seen(page) == (False, True)
+    page.emulate_media(media="screen")
+    assert seen(page) == (True, False)
+    assert seen(visit("chapter.html", java_script_enabled=False).page) == (False, True)

@@ -75,8 +75,20 @@ def load_scripts(
             app.add_js_file(script, loading_method="defer")
 
 
+def drop_thebe(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """html-page-context: no page has the button that sphinx-thebe's scripts are for.
+
+    They declare one constant twice, which is an error on every page.
+    """
+    scripts = context.get("script_files", [])
+    scripts[:] = [one for one in scripts if "thebe" not in f"{one.filename} {one.attributes}"]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.connect("source-read", hand_over, priority=600)
     app.connect("html-page-context", load_scripts)
+    app.connect("html-page-context", drop_thebe)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
