@@ -23,7 +23,7 @@ import torch
 from _machine import peak_mib, processor, versions
 
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import dot_products
 from bnn_geometry.probing.layer_inputs import observe
 from bnn_geometry.training import loop as training
 from bnn_geometry.training import recipes
@@ -39,7 +39,7 @@ def noise(images: int) -> torch.Tensor:
 
 
 def streamed(width: float, images: int) -> list[float]:
-    return [s.r for s in probes.probe_weights(network(width), noise(images))]
+    return [s.r for s in dot_products.probe_weights(network(width), noise(images))]
 
 
 def stored(width: float, images: int) -> list[float]:

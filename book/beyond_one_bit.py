@@ -54,7 +54,7 @@ from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles, rotation, theory
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import quantizers as levels
-from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.networks import straight_through
 
 sizes = presets.preset(preset)
 samples = samples or sizes.quantized_samples
@@ -173,7 +173,7 @@ pd.concat(
 # %%
 def rule_quantizer(w):
     """Ternary, each vector with its own threshold."""
-    return quantize.ternarize(w, quantize.mean_threshold(w))
+    return straight_through.ternarize(w, straight_through.mean_threshold(w))
 
 
 rows = {}

@@ -64,12 +64,10 @@ from bnn_geometry.book.plots import training as training_figures
 from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
-from bnn_geometry.networks import conversion as convert
+from bnn_geometry.networks import batch_norm, conversion
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.probing import bases, controls, directions
-from bnn_geometry.probing import dot_products as probes
-from bnn_geometry.probing import kept as probed
-from bnn_geometry.probing import samples as inputs
+from bnn_geometry.probing import bases, controls, directions, dot_products, layer_inputs, results
+from bnn_geometry.probing.weights import weight_angles
 from bnn_geometry.training import loop as training
 from bnn_geometry.training import runs
 
@@ -84,10 +82,10 @@ glue("error", 100 * run.kept["test_error"])
 glue("data", cifar10.provenance.title)
 
 network = run.network()
-comparisons = (probes.WEIGHTS, probes.ACTIVATIONS)
-measured_now = probes.probe(network, test_images, comparisons)
+comparisons = (dot_products.WEIGHTS, dot_products.ACTIVATIONS)
+measured_now = dot_products.probe(network, test_images, comparisons)
 trained = measured_now["weights"]
-untrained = probes.probe_weights(run.untrained(), test_images)
+untrained = dot_products.probe_weights(run.untrained(), test_images)
 assert len(trained) == len(untrained) == 9
 
 # %% [markdown]
@@ -122,11 +120,13 @@ show(
 )
 
 # %% tags=["nbval-ignore-output"]
-table = probes.as_table(trained)
-table_untrained = probes.as_table(untrained)
+table = dot_products.as_table(trained)
+table_untrained = dot_products.as_table(untrained)
 assert table["r"].between(-1, 1).all()
-probes.for_readers(table).join(
-    probes.for_readers(table_untrained)[["r", "median r of a filter"]].add_prefix("untrained: ")
+dot_products.for_readers(table).join(
+    dot_products.for_readers(table_untrained)[["r", "median r of a filter"]].add_prefix(
+        "untrained: "
+    )
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -152,9 +152,9 @@ claims.record_layers(
 # %%
 WIDE = "cifar10-convnet-fast-w1-s1"
 wide = runs.published(WIDE)
-wide_probed = probed.published(WIDE)
+wide_probed = results.published(WIDE)
 wide_images = f"{wide_probed.images:,} test images of {wide_probed.data.title}"
-wide_table = probes.as_table(wide_probed.statistics["weights"])
+wide_table = dot_products.as_table(wide_probed.statistics["weights"])
 figure, axes = plots.new_figure(3, 3, height=8.4)
 for statistics, ax in zip(wide_probed.statistics["weights"], axes.flat, strict=True):
     plots.plot_dot_products(statistics, ax)
@@ -191,7 +191,7 @@ glue("wide-first", wide_table.loc["conv1", "r"])
 glue("wide-low", deeper["r"].min())
 glue("wide-high", deeper["r"].max())
 glue("wide-first-low", wide_table.loc["conv1", "filter_r_25"])
-probes.for_readers(wide_table)
+dot_products.for_readers(wide_table)
 
 # %% [markdown]
 # There $r$ is {glue:text}`wide-first:.2f` in the first layer, where a quarter of the filters are
@@ -248,7 +248,7 @@ for found, where in (
 assert table["filter_r"].between(-1, 1).all()
 weaker = bool(first < table.loc[inner, "filter_r"].min())
 gain = table["filter_r"] - table_untrained["filter_r"]
-angles = probes.weight_angles(network)
+angles = weight_angles(network)
 cosines = np.cos(np.radians(angles.groupby("layer")["angle"].median()))
 glue("cosine-low", cosines.min())
 glue("cosine-high", cosines.max())
@@ -302,11 +302,11 @@ gain.round(3).to_frame("trained − untrained, median r")
 # %% tags=["nbval-ignore-output"]
 generator = torch.Generator().manual_seed(seed)
 layers = weight_layers(network)
-test_sample = inputs.sample_inputs(
+test_sample = layer_inputs.sample_inputs(
     network, test_images, samples=sizes.input_samples, generator=generator
 )
 by_control = {
-    name: controls.quartiles(
+    name: controls.quartile_table(
         controls.control_correlations(layer.weight, test_sample[name].x, generator)
     )
     for name, layer in layers.items()
@@ -382,7 +382,7 @@ medians.astype(float).round(3)
 
 # %% tags=["nbval-ignore-output"]
 train_split = cifar10.train.sample(sizes.converted_images, seed)
-train_sample = inputs.sample_inputs(
+train_sample = layer_inputs.sample_inputs(
     network, train_split.images, samples=sizes.input_samples, generator=generator
 )
 kept = (10, 100)
@@ -724,7 +724,7 @@ show(
 # another basis should raise it. The dot product itself is the same in every basis.
 
 # %% tags=["nbval-ignore-output"]
-repaired = controls.quartiles(
+repaired = controls.quartile_table(
     bases.basis_correlations(first_layer.weight, test_sample["conv1"].x, seed=seed)
 )
 assert repaired["filter_r"].between(-1, 1).all()
@@ -767,7 +767,7 @@ repaired.drop(columns="filters").rename(
 # others.
 
 # %% tags=["nbval-ignore-output"]
-by_activation = probes.as_table(measured_now["activations"])
+by_activation = dot_products.as_table(measured_now["activations"])
 figure, axes = plots.new_figure(2, 4, height=5.4)
 for statistics, ax in zip(measured_now["activations"], axes.flat, strict=True):
     plots.plot_dot_products(statistics, ax, axis_labels=False)
@@ -793,7 +793,7 @@ show(
 # %% tags=["nbval-ignore-output"]
 assert by_activation["r"].between(-1, 1).all()
 claims.record_layers("activations", by_activation, preset=preset, data=cifar10.provenance)
-wide_activations = probes.as_table(wide_probed.statistics["activations"])
+wide_activations = dot_products.as_table(wide_probed.statistics["activations"])
 claims.record_layers(
     "activations", wide_activations, preset=preset, data=wide_probed.data, run=WIDE
 )
@@ -801,7 +801,7 @@ glue("activations-low", by_activation["r"].min())
 glue("activations-high", by_activation["r"].max())
 glue("wide-activations-low", wide_activations["r"].min())
 glue("wide-activations-high", wide_activations["r"].max())
-probes.for_readers(by_activation)
+dot_products.for_readers(by_activation)
 
 # %% [markdown]
 # The correlations of the eight layers lie between {glue:text}`activations-low:.2f` and
@@ -819,8 +819,8 @@ probes.for_readers(by_activation)
 mnist = data.load("mnist", source=source)
 mlp = runs.live(sizes.mlp, mnist, seed=seed)
 mlp_images = mnist.test.sample(images, seed).images
-mlp_found = probes.probe(mlp.network(), mlp_images, comparisons)
-mlp_table = probes.as_table(mlp_found["weights"])
+mlp_found = dot_products.probe(mlp.network(), mlp_images, comparisons)
+mlp_table = dot_products.as_table(mlp_found["weights"])
 figure, axes = plots.new_figure(2, 4, height=5.4)
 for row, (comparison, found) in zip(
     axes, zip(comparisons, mlp_found.values(), strict=True), strict=True
@@ -849,8 +849,8 @@ assert mlp_table["r"].between(-1, 1).all()
 claims.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
 glue("mlp-images", f"{len(mlp_images)} test images of {mnist.provenance.title}")
 PERCEPTRON = "mnist-mlp-fast-w0.5-s1"
-perceptron_probed = probed.published(PERCEPTRON)
-perceptron_table = probes.as_table(perceptron_probed.statistics["weights"])
+perceptron_probed = results.published(PERCEPTRON)
+perceptron_table = dot_products.as_table(perceptron_probed.statistics["weights"])
 claims.record_layers(
     "mnist", perceptron_table, preset=preset, data=perceptron_probed.data, run=PERCEPTRON
 )
@@ -860,7 +860,7 @@ glue("perceptron-low", perceptron_table["r"].min())
 glue("perceptron-high", perceptron_table["r"].max())
 glue("mlp-low", mlp_table["r"].min())
 glue("mlp-high", mlp_table["r"].max())
-probes.for_readers(mlp_table)
+dot_products.for_readers(mlp_table)
 
 # %% [markdown]
 # The correlations of its four layers lie between {glue:text}`mlp-low:.2f` and
@@ -972,8 +972,8 @@ shown_images = cifar10.test.sample(sizes.converted_images, seed)
 switched = {"none": []} | {name: [name] for name in layers} | {"all": list(layers)}
 rows = {}
 for label, names in switched.items():
-    changed = convert.compute_with_latents(network, names)
-    refitted = convert.refit_batch_norm(changed, train_split.images)
+    changed = conversion.compute_with_latents(network, names)
+    refitted = batch_norm.refit_batch_norm(changed, train_split.images)
     rows[label] = {
         "batch norm as trained": 100 * training.evaluate(changed, shown_images),
         "batch norm refitted": 100 * training.evaluate(refitted, shown_images),

@@ -61,8 +61,7 @@ from bnn_geometry.book.plots import dynamics as figures
 from bnn_geometry.book.plots import style as plots
 from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import flows as dynamics
-from bnn_geometry.networks import estimators, inference, invariance, layers
-from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.networks import estimators, inference, invariance, layers, straight_through
 from bnn_geometry.studies import estimators as estimator_study
 from bnn_geometry.training import runs
 
@@ -94,8 +93,8 @@ u = generator.uniform(-2, 2, (3, n))
 target = generator.uniform(-1, 1, (3, n))
 matrix = generator.integers(-3, 4, (n, n)).astype(float)
 forwards = {
-    "bin": quantize.binarize,
-    "three levels": lambda leaf: quantize.ternarize(leaf, 0.5),
+    "bin": straight_through.binarize,
+    "three levels": lambda leaf: straight_through.ternarize(leaf, 0.5),
     "tanh": torch.tanh,
 }
 

@@ -59,9 +59,9 @@ from bnn_geometry.book.plots import style as plots
 from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
-from bnn_geometry.networks import conversion as convert
-from bnn_geometry.networks import inference, layers, magnitudes
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.networks import batch_norm, conversion, inference, layers, magnitudes
+from bnn_geometry.probing import agreement, dot_products
+from bnn_geometry.probing.weights import weight_angles
 from bnn_geometry.studies import pretrained as conversions
 from bnn_geometry.studies import replicates as seeds
 from bnn_geometry.training import fine_tuning, runs
@@ -272,7 +272,7 @@ converted[["kept", "refitted"]].round(1).rename(
 few = chosen.sample(images // 2, seed)
 refit_images = training_images[: images // 4]
 plain, scaled = (
-    convert.refit_batch_norm(convert.binarize(network, scaled=k), refit_images)
+    batch_norm.refit_batch_norm(conversion.binarize_network(network, scaled=k), refit_images)
     for k in (False, True)
 )
 with torch.no_grad():
@@ -363,11 +363,11 @@ show(
 )
 
 # %% tags=["nbval-ignore-output"]
-angles = {"continuous": probes.weight_angles(network), "BNN": probes.weight_angles(bnn.network())}
+angles = {"continuous": weight_angles(network), "BNN": weight_angles(bnn.network())}
 sine = np.sin(np.radians(angles["continuous"]["angle"]))
 assert np.abs(scales["residual"].to_numpy() - sine.to_numpy() ** 2).max() < 1e-9
 probed = chosen.images[:100]
-local = probes.as_table(probes.probe_weights(network, probed))
+local = dot_products.as_table(dot_products.probe_weights(network, probed))
 slopes = local["slope"] / by_layer["alpha"].median()
 off = (expected["measured"] - expected["own"]).abs()
 wider = expected["measured_sd"] / expected["own_sd"]
@@ -612,10 +612,12 @@ show(
 # activations are binary for both of its weights.
 
 # %% tags=["nbval-ignore-output"]
-both = convert.refit_batch_norm(convert.binarize(network, activations=True), refit_images)
-weights_only = probes.layer_agreement(network, plain, probed)
-with_activations = probes.layer_agreement(network, both, probed)
-binary = probes.as_table(probes.probe_weights(bnn.network(), probed))
+both = batch_norm.refit_batch_norm(
+    conversion.binarize_network(network, activations=True), refit_images
+)
+weights_only = agreement.layer_agreement(network, plain, probed)
+with_activations = agreement.layer_agreement(network, both, probed)
+binary = dot_products.as_table(dot_products.probe_weights(bnn.network(), probed))
 figure, axes = plots.new_figure(height=3.8)
 plots.plot_r_by_layer(
     [
@@ -814,7 +816,8 @@ short = {
     )
 }
 tuned = {
-    name: 100 * training.evaluate(convert.refit_batch_norm(trained.network, refit_images), chosen)
+    name: 100
+    * training.evaluate(batch_norm.refit_batch_norm(trained.network, refit_images), chosen)
     for name, trained in short.items()
 }
 before, after = (
@@ -1033,7 +1036,7 @@ def left(alpha, covariance):
 r = (w @ sigma @ b) / np.sqrt((w @ sigma @ w) * (b @ sigma @ b))
 assert np.isclose(left(best_alpha, sigma), 1 - r**2)
 assert all(left(k * best_alpha, sigma) > left(best_alpha, sigma) for k in (0.9, 1.1))
-white = convert.optimal_scale(torch.tensor(w)[None])
+white = conversion.optimal_scale(torch.tensor(w)[None])
 assert np.isclose(left(float(white.alpha), np.eye(40)), float(white.residual))
 last = local.index[-1]
 glue("solution-r", local.loc[last, "filter_r"])
@@ -1076,11 +1079,11 @@ layer = layers.BinaryLinear(200_000, 1, binary=False)
 with torch.no_grad():
     layer.weight.normal_(generator=torch.Generator().manual_seed(seed))
 for p in (0.0, 0.5, 2.0):
-    found = magnitudes.turned_angles(layer, magnitudes.raise_magnitudes(layer, p))
+    found = magnitudes.rotation_angles(layer, magnitudes.raise_magnitudes(layer, p))
     assert abs(found["angle"].iloc[0] - power_angle(p)) < 0.3
 shuffled = magnitudes.shuffle_magnitudes(layer, torch.Generator().manual_seed(seed))
 shuffled_angle = np.degrees(np.arccos(2 / np.pi))
-assert abs(magnitudes.turned_angles(layer, shuffled)["angle"].iloc[0] - shuffled_angle) < 0.3
+assert abs(magnitudes.rotation_angles(layer, shuffled)["angle"].iloc[0] - shuffled_angle) < 0.3
 assert np.isclose(power_angle(0), theory.limit_angle(laws.GAUSSIAN))
 glue("solution-p0", power_angle(0))
 glue("solution-p05", power_angle(0.5))
@@ -1110,7 +1113,7 @@ with torch.no_grad():
         network(part)
 handle.remove()
 z = torch.cat(entering)
-alpha = convert.optimal_scale(last_layer.weight).alpha.float()
+alpha = conversion.optimal_scale(last_layer.weight).alpha.float()
 with torch.no_grad():
     scores = z @ last_layer.binary_weight.T
 differ = int(((scores * alpha).argmax(1) != scores.argmax(1)).sum())

@@ -45,8 +45,7 @@ from bnn_geometry.book.plots import diagrams
 from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles, correlation, hyperdimensional, theory
 from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.networks import layers
-from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.networks import layers, straight_through
 
 sizes = presets.preset(preset)
 generator = np.random.default_rng(seed)
@@ -93,7 +92,7 @@ show(
 # %%
 x = np.linspace(-2, 2, 801)
 figure, axes = plots.new_figure(1, 2, height=3.4)
-step = quantize.binarize(torch.from_numpy(x)).numpy()
+step = straight_through.binarize(torch.from_numpy(x)).numpy()
 diagrams.plot_estimator(x, step, x, axes[0, 0], title="weights")
 diagrams.plot_estimator(x, step, np.clip(x, -1, 1), axes[0, 1], title="activations")
 show(

@@ -83,9 +83,8 @@ from bnn_geometry.book.plots import training as figures
 from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
-from bnn_geometry.networks import layers, variants
-from bnn_geometry.networks import straight_through as quantize
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.networks import layers, straight_through, variants
+from bnn_geometry.probing.weights import latent_histograms, weight_angles
 from bnn_geometry.studies import ablations
 from bnn_geometry.studies import replicates as seeds
 from bnn_geometry.training import int8 as latents
@@ -101,8 +100,8 @@ points = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]
 arriving = torch.arange(1.0, 8.0)  # g, another one at each point
 returned = {}
 for name, estimator in (
-    ("weight", quantize.binarize_weight),
-    ("activation", quantize.binarize_activation),
+    ("weight", straight_through.binarize_weight),
+    ("activation", straight_through.binarize_activation),
 ):
     at = torch.tensor(points, requires_grad=True)
     estimator(at).backward(arriving)
@@ -582,7 +581,7 @@ printed(summary.loc[["reference", *ablations.CONTINUOUS]])
 # them.
 
 # %% tags=["nbval-ignore-output"]
-angles = probes.weight_angles(convnet.network())
+angles = weight_angles(convnet.network())
 figure, axes = plots.new_figure(height=3.4)
 plots.plot_weight_angles(
     angles,
@@ -626,7 +625,7 @@ medians.round(1).to_frame("median angle (°)")
 # many lie exactly at an end, and how many binary weights have changed sign.
 
 # %%
-histograms = probes.latent_histograms(full.network())
+histograms = latent_histograms(full.network())
 layer_names = list(layers.weight_layers(full.network()))
 figure, axes = plots.new_figure(3, 3, height=6, sharex=True, sharey=True)
 figures.plot_latent_histograms(histograms, axes.flat, start=1 / 2)
@@ -737,7 +736,9 @@ conv1 = layers.weight_layers(full.network())["conv1"]
 steady = conv1.latent_angles().argsort()[torch.linspace(0, len(conv1.weight) - 1, 12).long()]
 latent = conv1.weight.detach()[steady]
 figure, axes = plots.new_figure(2, 1, height=2.2)
-figures.plot_filters(torch.stack([latent, quantize.binarize(latent)], 1).numpy(), axes[:, 0])
+figures.plot_filters(
+    torch.stack([latent, straight_through.binarize(latent)], 1).numpy(), axes[:, 0]
+)
 angle_range = conv1.latent_angles()[steady]
 show(
     figure,

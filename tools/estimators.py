@@ -62,7 +62,7 @@ def untrained(name: str, root: str | None) -> pd.DataFrame:
     images = data.load(published.recipe.dataset, root=root).test
     images = images.sample(estimator_study.PROBE_IMAGES, runs.MEASURED_SEED).images
     network = training.start(published.recipe, published.seed).eval()
-    table = measurements.measure(network, images).assign(epoch=0)
+    table = measurements.measure_layers(network, images).assign(epoch=0)
     table.insert(0, "seed", published.seed)
     table.insert(0, "variant", name)
     return table

@@ -25,7 +25,7 @@ import pandas as pd
 
 from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks import conversion as convert
+from bnn_geometry.networks import batch_norm
 from bnn_geometry.studies import pretrained as conversions
 from bnn_geometry.training import fine_tuning, runs
 from bnn_geometry.training import loop as training
@@ -80,7 +80,7 @@ def fine_tuned(
         if start == "pretrained"
         else training.start(recipe, binary.seed)
     )
-    before = training.evaluate(convert.refit_batch_norm(network, refit), test)
+    before = training.evaluate(batch_norm.refit_batch_norm(network, refit), test)
     # the history's errors, with running averages that lag behind, are not wanted
     trained = training.train(
         network, replace(cifar10, test=test.sample(1, SAMPLE_SEED)), recipe, seed=binary.seed
@@ -91,7 +91,7 @@ def fine_tuned(
         "lr": lr,
         "seed": binary.seed,
         "error_before": before,
-        "test_error": training.evaluate(convert.refit_batch_norm(trained.network, refit), test),
+        "test_error": training.evaluate(batch_norm.refit_batch_norm(trained.network, refit), test),
         "test_images": len(test.labels),
     }
 

@@ -231,8 +231,7 @@ def _publish(args: argparse.Namespace) -> None:
 
 def _probe(args: argparse.Namespace) -> None:
 
-    from bnn_geometry.probing import dot_products as probes
-    from bnn_geometry.probing import kept as probed
+    from bnn_geometry.probing import dot_products, results
     from bnn_geometry.training import loop as training
     from bnn_geometry.training import runs
 
@@ -247,16 +246,16 @@ def _probe(args: argparse.Namespace) -> None:
     network = run.network()
     training.check_fit(network, dataset)
     images = dataset.test.sample(args.images, run.seed).images
-    comparisons = (probes.WEIGHTS, probes.ACTIVATIONS)
-    found = probed.Probed(
+    comparisons = (dot_products.WEIGHTS, dot_products.ACTIVATIONS)
+    found = results.ProbeResults(
         run=run.path.resolve().name,
         of_sha256=run.info["sha256"]["weights.safetensors"],
         data=dataset.provenance,
         images=len(images),
-        statistics=probes.probe(network, images, comparisons, progress=True),
+        statistics=dot_products.probe(network, images, comparisons, progress=True),
     )
     if out is not None:
-        probed.write(out, found)
+        results.write(out, found)
     if args.json:
         print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -266,7 +265,7 @@ def _probe(args: argparse.Namespace) -> None:
             text.replace("\\cdot ", "·") for text in (comparison.first, comparison.second)
         )
         print(f"{comparison.name}: {second} against {first}")
-        print(probes.as_table(found.statistics[comparison.name]).round(3).to_string())
+        print(dot_products.as_table(found.statistics[comparison.name]).round(3).to_string())
 
 
 def _claims(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from bnn_geometry.geometry.quantizers import (
     lloyd_max,
     ternary,
 )
-from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.networks import straight_through
 
 LAWS = {"gaussian": GAUSSIAN, "uniform": UNIFORM, "laplace": LAPLACE}
 SCIPY = {"gaussian": stats.norm(), "uniform": stats.uniform(-1, 2), "laplace": stats.laplace()}
@@ -358,11 +358,11 @@ def test_the_cosine_is_that_of_the_two_vectors():
 
     def recording(w):
         draws.append(w.clone())
-        return quantize.ternarize(w, quantize.mean_threshold(w))
+        return straight_through.ternarize(w, straight_through.mean_threshold(w))
 
     cosines = levels.sample_cosines(GAUSSIAN, recording, 7, 5, np.random.default_rng(0))
     w = torch.cat(draws)
-    q = quantize.ternarize(w, quantize.mean_threshold(w))
+    q = straight_through.ternarize(w, straight_through.mean_threshold(w))
     assert np.degrees(np.arccos(cosines)) == pytest.approx(angles.angle(w.numpy(), q.numpy()))
 
 

@@ -12,10 +12,9 @@ from torch import nn
 
 from bnn_geometry.book import presets
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks import conversion as convert
-from bnn_geometry.networks import inference, layers, models
+from bnn_geometry.networks import batch_norm, conversion, inference, layers, models
 from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import agreement, dot_products, weights
 from bnn_geometry.training import fine_tuning, recipes
 
 
@@ -68,7 +67,7 @@ each_kind = pytest.mark.parametrize("kind", ["convnet", "mlp"])
 @given(st.integers(0, 10_000), st.integers(1, 40))
 def test_no_other_scale_or_binary_vector_is_closer(seed, n):
     w = torch.randn(3, n, generator=generator(seed), dtype=torch.float64)
-    found = convert.optimal_scale(w)
+    found = conversion.optimal_scale(w)
     rng = np.random.default_rng(seed)
     for i, row in enumerate(w.numpy()):
         b = np.where(row > 0, 1.0, -1.0)
@@ -84,9 +83,9 @@ def test_no_other_scale_or_binary_vector_is_closer(seed, n):
 @each_kind
 def test_residual_is_the_squared_sine_of_the_angle(kind):
     network, _ = make(kind)
-    angles = np.radians(probes.weight_angles(network)["angle"])
+    angles = np.radians(weights.weight_angles(network)["angle"])
     residual = np.concatenate(
-        [convert.optimal_scale(z.weight).residual for z in weight_layers(network).values()]
+        [conversion.optimal_scale(z.weight).residual for z in weight_layers(network).values()]
     )
     np.testing.assert_allclose(residual, np.sin(angles) ** 2, atol=1e-12)
     assert residual.min() > 0.05
@@ -94,7 +93,7 @@ def test_residual_is_the_squared_sine_of_the_angle(kind):
 
 def test_scale_of_vectors_without_magnitudes_or_without_direction():
     w = torch.tensor([[0.5, -0.5, 0.5], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
-    scale = convert.optimal_scale(w)
+    scale = conversion.optimal_scale(w)
     assert scale.alpha.tolist() == [0.5, 0.0, 1.0]
     assert scale.residual[0] == 0
     assert scale.residual[1].isnan()
@@ -104,7 +103,7 @@ def test_scale_of_vectors_without_magnitudes_or_without_direction():
 @pytest.mark.parametrize("shape", [(3,), (2, 0), (0, 2)])
 def test_weights_without_vectors_have_no_scale(shape):
     with pytest.raises(ValueError, match="hold no vector"):
-        convert.optimal_scale(torch.zeros(shape))
+        conversion.optimal_scale(torch.zeros(shape))
 
 
 # --- binarizing -----------------------------------------------------------------------------------
@@ -115,7 +114,7 @@ def test_weights_without_vectors_have_no_scale(shape):
 @pytest.mark.parametrize("activation", ["hardtanh", "binary"])
 def test_the_copy_computes_with_signs_or_scaled_signs(kind, scaled, activation):
     network, _ = make(kind, activation)
-    binary = convert.binarize_weights(network, scaled=scaled)
+    binary = conversion.binarize_weights(network, scaled=scaled)
     for name, layer in weight_layers(binary).items():
         w = weight_layers(network)[name].weight.detach()
         by_hand = torch.where(w > 0, 1.0, -1.0)
@@ -128,9 +127,9 @@ def test_the_copy_computes_with_signs_or_scaled_signs(kind, scaled, activation):
 @each_kind
 def test_binarizing_binary_weights_changes_nothing(kind):
     network, _ = make(kind)
-    plain = convert.binarize_weights(network)
-    again = convert.binarize_weights(plain)
-    scaled = convert.binarize_weights(plain, scaled=True)
+    plain = conversion.binarize_weights(network)
+    again = conversion.binarize_weights(plain)
+    scaled = conversion.binarize_weights(plain, scaled=True)
     for name, layer in weight_layers(plain).items():
         assert torch.equal(weight_layers(again)[name].weight, layer.weight)
         assert torch.equal(weight_layers(scaled)[name].weight, layer.weight)  # α = 1
@@ -141,7 +140,7 @@ def test_binarizing_a_binary_network_leaves_what_it_computes(kind):
     network, shown = make(kind, "binary")
     x = inference.scale_images(shown)
     with torch.no_grad():
-        assert torch.equal(convert.binarize(network, activations=True)(x), network(x))
+        assert torch.equal(conversion.binarize_network(network, activations=True)(x), network(x))
 
 
 @each_kind
@@ -152,10 +151,10 @@ def test_binary_activations_and_weights_make_the_binary_network(kind, activation
     bnn.load_state_dict(network.state_dict())
     x = inference.scale_images(shown)
     with torch.no_grad():
-        converted = convert.binarize(network, activations=True)
+        converted = conversion.binarize_network(network, activations=True)
         assert torch.equal(converted(x), bnn(x))
-        assert not torch.equal(convert.binarize(network)(x), bnn(x))
-        only = convert.binarize(network, weights=False, activations=True)
+        assert not torch.equal(conversion.binarize_network(network)(x), bnn(x))
+        only = conversion.binarize_network(network, weights=False, activations=True)
         assert not torch.equal(only(x), bnn(x))
     assert converted.activation == "binary"
     replaced = sum(isinstance(m, BinaryActivation) for m in only.modules())
@@ -168,10 +167,10 @@ def test_binary_activations_and_weights_make_the_binary_network(kind, activation
 def test_the_network_given_is_left_as_it_was(kind):
     network, shown = make(kind)
     before = snapshot(network)
-    convert.binarize(network, activations=True, scaled=True)
-    convert.binarize_activations(network)
-    convert.refit_batch_norm(network, shown)
-    probes.layer_agreement(network, convert.binarize(network), shown)
+    conversion.binarize_network(network, activations=True, scaled=True)
+    conversion.binarize_activations(network)
+    batch_norm.refit_batch_norm(network, shown)
+    agreement.layer_agreement(network, conversion.binarize_network(network), shown)
     assert same(snapshot(network), before)
 
 
@@ -182,7 +181,7 @@ def test_the_network_given_is_left_as_it_was(kind):
 def test_refitted_statistics_are_those_of_a_float64_computation(kind):
     network, shown = make(kind, "relu")
     count, size = len(shown), 4
-    refitted = convert.refit_batch_norm(network, shown, batch_size=size)
+    refitted = batch_norm.refit_batch_norm(network, shown, batch_size=size)
     batches = [shown[start :: count // size] for start in range(count // size)]
     sums = {}
     for batch in batches:
@@ -215,7 +214,7 @@ def test_refitting_changes_statistics_alone_and_restores_modes(kind):
     norms(network)[1].momentum = 0.25
     network.train()
     norms(network)[2].eval()
-    before, refitted = snapshot(network), convert.refit_batch_norm(network, shown, batch_size=6)
+    before, refitted = snapshot(network), batch_norm.refit_batch_norm(network, shown, batch_size=6)
     after = snapshot(refitted)
     assert after[1] == before[1]
     for key, value in before[0].items():
@@ -227,9 +226,9 @@ def test_refitting_changes_statistics_alone_and_restores_modes(kind):
 @each_kind
 def test_refitting_is_repeatable_and_ignores_the_state_before(kind):
     network, shown = make(kind)
-    once = convert.refit_batch_norm(network, shown)
+    once = batch_norm.refit_batch_norm(network, shown)
     network.train()
-    twice = convert.refit_batch_norm(once, shown)
+    twice = batch_norm.refit_batch_norm(once, shown)
     assert all(torch.equal(v, twice.state_dict()[k]) for k, v in once.state_dict().items())
 
 
@@ -246,10 +245,10 @@ def test_batches_mix_sorted_images_and_leave_no_image_alone():
             return self.norm(x)
 
     ordered = torch.arange(7, dtype=torch.uint8).reshape(7, 1, 1, 1).expand(7, 1, 2, 2)
-    convert.refit_batch_norm(Look(), ordered, batch_size=3)
+    batch_norm.refit_batch_norm(Look(), ordered, batch_size=3)
     assert seen == [[0, 3, 6], [1, 4], [2, 5]]
     seen.clear()
-    convert.refit_batch_norm(Look(), ordered[:3], batch_size=2)
+    batch_norm.refit_batch_norm(Look(), ordered[:3], batch_size=2)
     assert seen == [[0, 1, 2]]
 
 
@@ -264,10 +263,12 @@ def test_a_scale_is_divided_out_by_a_refitted_batch_norm_up_to_epsilon(kind):
             norm.eps = epsilon
         with torch.no_grad():
             plain, scaled = (
-                convert.refit_batch_norm(convert.binarize(net, scaled=s), shown)(x)
+                batch_norm.refit_batch_norm(conversion.binarize_network(net, scaled=s), shown)(x)
                 for s in (False, True)
             )
-            kept = convert.binarize(net)(x) - convert.binarize(net, scaled=True)(x)
+            kept = conversion.binarize_network(net)(x) - conversion.binarize_network(
+                net, scaled=True
+            )(x)
         assert kept.abs().max() > 0.1  # without refitting the scale does matter
         return float((plain - scaled).abs().max())
 
@@ -281,12 +282,12 @@ def test_a_scale_is_divided_out_by_a_refitted_batch_norm_up_to_epsilon(kind):
 @each_kind
 def test_agreement_is_a_correlation_per_filter(kind):
     network, shown = make(kind)
-    other = convert.refit_batch_norm(convert.binarize(network), shown)
-    table = probes.layer_agreement(network, other, shown)
+    other = batch_norm.refit_batch_norm(conversion.binarize_network(network), shown)
+    table = agreement.layer_agreement(network, other, shown)
     assert list(table.index) == list(weight_layers(network))
     assert table["n"].tolist() == [z.fan_in for z in weight_layers(network).values()]
     # the first layer sees the same input: what the probe of one network measures there
-    alone = probes.as_table(probes.probe_weights(network, shown))
+    alone = dot_products.as_table(dot_products.probe_weights(network, shown))
     first = table.index[0]
     for column in ("filter_r_25", "filter_r", "filter_r_75"):
         assert table.loc[first, column] == pytest.approx(alone.loc[first, column], abs=1e-5)
@@ -302,7 +303,7 @@ def test_agreement_is_a_correlation_per_filter(kind):
     r = [np.corrcoef(a, b)[0, 1] for a, b in zip(outputs[0].T, outputs[1].T, strict=True)]
     assert table.loc[last, "filter_r"] == pytest.approx(np.median(r), abs=1e-6)
     np.testing.assert_allclose(
-        probes.layer_agreement(network, network, shown)["filter_r"], 1, atol=1e-9
+        agreement.layer_agreement(network, network, shown)["filter_r"], 1, atol=1e-9
     )
 
 
@@ -313,27 +314,27 @@ def test_mistakes_are_named():
     network, shown = make("mlp")
     plain = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))
     with pytest.raises(ValueError, match="Say what to binarize"):
-        convert.binarize(network, weights=False)
+        conversion.binarize_network(network, weights=False)
     with pytest.raises(ValueError, match="Only binary weights can be scaled"):
-        convert.binarize(network, weights=False, activations=True, scaled=True)
+        conversion.binarize_network(network, weights=False, activations=True, scaled=True)
     with pytest.raises(UserError, match="no weight layer to binarize"):
-        convert.binarize(plain)
+        conversion.binarize_network(plain)
     with pytest.raises(UserError, match="no batch norm with running statistics"):
-        convert.refit_batch_norm(plain, shown)
+        batch_norm.refit_batch_norm(plain, shown)
     with pytest.raises(UserError, match="at least two images to be refitted, not 1"):
-        convert.refit_batch_norm(network, shown[:1])
+        batch_norm.refit_batch_norm(network, shown[:1])
     with pytest.raises(ValueError, match="at least two images in a batch, not 1"):
-        convert.refit_batch_norm(network, shown, batch_size=1)
+        batch_norm.refit_batch_norm(network, shown, batch_size=1)
     with pytest.raises(UserError, match="do not have the same weight layers"):
-        probes.layer_agreement(network, models.MLP(generator(), width=1 / 64), shown)
+        agreement.layer_agreement(network, models.MLP(generator(), width=1 / 64), shown)
     with pytest.raises(UserError, match="no images"):
-        probes.layer_agreement(network, network, shown[:0])
+        agreement.layer_agreement(network, network, shown[:0])
     with torch.no_grad():
         network.fc2.weight[0, 0] = float("nan")
     with pytest.raises(UserError, match="Layer fc2 has weights that are not finite"):
-        convert.binarize(network)
+        conversion.binarize_network(network)
     with pytest.raises(UserError, match="not finite: they have no best scale"):
-        convert.optimal_scale(network.fc2.weight)
+        conversion.optimal_scale(network.fc2.weight)
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
@@ -350,7 +351,7 @@ def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset)
 def test_layers_named_become_binary_with_what_enters_them_and_no_other(kind):
     network, _ = make(kind)
     names = list(weight_layers(network))
-    third = convert.binarize(network, activations=True, layers=[names[2]])
+    third = conversion.binarize_network(network, activations=True, layers=[names[2]])
     for name, layer in weight_layers(third).items():
         w = weight_layers(network)[name].weight
         expected = torch.where(w > 0, 1.0, -1.0) if name == names[2] else w
@@ -372,22 +373,22 @@ def test_layer_after_layer_ends_in_the_binary_network(kind):
     x = inference.scale_images(shown)
     step = network
     for name in weight_layers(network):
-        step = convert.binarize(step, activations=True, layers=[name])
-    whole = convert.binarize(network, activations=True)
+        step = conversion.binarize_network(step, activations=True, layers=[name])
+    whole = conversion.binarize_network(network, activations=True)
     with torch.no_grad():
         assert torch.equal(step(x), whole(x))
     assert step.activation == "binary"
-    nothing = convert.binarize(network, activations=True, layers=[])
+    nothing = conversion.binarize_network(network, activations=True, layers=[])
     with torch.no_grad():
         assert torch.equal(nothing(x), network(x))
 
 
 def test_nothing_binary_enters_the_first_layer():
     network, _ = make("convnet")
-    first = convert.binarize_activations(network, layers=["conv1"])
+    first = conversion.binarize_activations(network, layers=["conv1"])
     assert not any(isinstance(m, BinaryActivation) for m in first.modules())
     with pytest.raises(UserError, match="no layer 'conv9': it has conv1, conv2"):
-        convert.binarize(network, layers=["conv9"])
+        conversion.binarize_network(network, layers=["conv9"])
 
 
 # --- where fine-tuning starts ---------------------------------------------------------------------
@@ -402,7 +403,7 @@ def test_latents_have_the_signs_and_directions_of_the_network(kind):
     start = fine_tuning.as_latents(network, recipe)
     x = inference.scale_images(shown)
     with torch.no_grad():  # what the binary network computes at once is what was binarized
-        assert torch.equal(start(x), convert.binarize(network, activations=True)(x))
+        assert torch.equal(start(x), conversion.binarize_network(network, activations=True)(x))
     for name, layer in weight_layers(start).items():
         w = weight_layers(network)[name].weight.flatten(1)
         by_hand = w * (0.5 / w.abs().mean(1, keepdim=True))
@@ -446,7 +447,7 @@ def test_layers_that_compute_with_their_latents():
     network = models.ConvNet(generator(), width=1 / 32).eval()
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator())
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    changed = convert.compute_with_latents(network, ["conv2", "fc1"])
+    changed = conversion.compute_with_latents(network, ["conv2", "fc1"])
     layers = weight_layers(changed)
     assert [name for name, layer in layers.items() if not layer.binary] == ["conv2", "fc1"]
     assert all(layer.binary for layer in weight_layers(network).values())
@@ -457,4 +458,4 @@ def test_layers_that_compute_with_their_latents():
     assert layers["fc2"](x[:, :32]).frac().abs().max() == 0
     assert not torch.equal(changed(images / 255.0), network(images / 255.0))
     with pytest.raises(UserError, match="no layer 'conv9': it has conv1, conv2"):
-        convert.compute_with_latents(network, ["conv9"])
+        conversion.compute_with_latents(network, ["conv9"])

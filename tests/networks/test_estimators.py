@@ -1,5 +1,7 @@
 """Straight-through estimators: their slopes by hand, and in networks."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -77,11 +79,11 @@ def test_hard_tanh_in_activations_is_what_networks_have():
 def test_another_estimator_changes_gradients_and_no_score():
     made, x = network()
     scores, before = made(x), gradients(made, x)
-    assert estimators.in_activations(made, estimators.POLYNOMIAL) is made
-    assert sum(isinstance(m, estimators.EstimatorActivation) for m in made.modules()) == 3
-    assert all(isinstance(made.get_submodule(f"act{i}"), BinaryActivation) for i in (1, 2, 3))
-    assert torch.equal(made(x), scores)
-    after = gradients(made, x)
+    changed = estimators.in_activations(made, estimators.POLYNOMIAL)
+    assert sum(isinstance(m, estimators.EstimatorActivation) for m in changed.modules()) == 3
+    assert all(type(made.get_submodule(f"act{i}")) is BinaryActivation for i in (1, 2, 3))
+    assert torch.equal(changed(x), scores)
+    after = gradients(changed, x)
     assert torch.equal(after["fc4"], before["fc4"])  # behind the last activation
     assert not torch.allclose(after["fc1"], before["fc1"])
 
@@ -95,11 +97,13 @@ def test_where_activations_pass_nothing_only_the_last_layer_learns():
 def test_an_estimator_in_the_weights_multiplies_their_gradient():
     made, x = network()
     before = gradients(made, x)
-    assert estimators.in_weights(made, estimators.POLYNOMIAL) is made
-    after = gradients(made, x)
+    # a copy of what was changed is changed too
+    after = gradients(copy.deepcopy(estimators.in_weights(made, estimators.POLYNOMIAL)), x)
+    again = gradients(made, x)
     for name, layer in weight_layers(made).items():
         slope = 2 - 2 * layer.weight.detach().abs()
         torch.testing.assert_close(after[name], before[name] * slope)
+        assert torch.equal(again[name], before[name])  # the network given is as it was
 
 
 def test_a_network_without_binary_parts_is_refused():

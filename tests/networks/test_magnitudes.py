@@ -11,10 +11,9 @@ from torch import nn
 from bnn_geometry.errors import UserError
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
-from bnn_geometry.networks import conversion as convert
-from bnn_geometry.networks import inference, magnitudes, models
+from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes, models
 from bnn_geometry.networks.layers import BinaryLinear, weight_layers
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import weights
 
 
 def linear(*rows):
@@ -34,7 +33,9 @@ CHANGES = {
     "raised": lambda net: magnitudes.raise_magnitudes(net, 0.5),
     "magnitudes dealt anew": lambda net: magnitudes.shuffle_magnitudes(net, generator()),
     "signs dealt anew": lambda net: magnitudes.shuffle_signs(net, generator()),
-    "turned": lambda net: magnitudes.turn_like(net, convert.binarize(net), generator()),
+    "turned": lambda net: magnitudes.rotate_like(
+        net, conversion.binarize_network(net), generator()
+    ),
     "length 1": lambda net: magnitudes.normalize_filters(net, transform=True),
 }
 each_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -61,7 +62,7 @@ def test_power_one_is_the_network_and_power_zero_its_scaled_signs(kind):
     network, _ = make(kind)
     same_again = magnitudes.raise_magnitudes(network, 1)
     signs = magnitudes.raise_magnitudes(network, 0)
-    by_scale = convert.binarize(network, scaled=True)
+    by_scale = conversion.binarize_network(network, scaled=True)
     for name, layer in weight_layers(network).items():
         torch.testing.assert_close(weight_layers(same_again)[name].weight, layer.weight)
         torch.testing.assert_close(
@@ -92,7 +93,7 @@ def test_angles_of_powers_and_shuffles_are_ratios_of_moments():
         "dealt": law.m1**2 / law.m2,
     }
     for name, net in found.items():
-        angle = float(magnitudes.turned_angles(layer, net)["angle"].iloc[0])
+        angle = float(magnitudes.rotation_angles(layer, net)["angle"].iloc[0])
         # √n × s.d. of such an angle is below 60°
         assert angle == pytest.approx(
             np.degrees(np.arccos(cosines[name])), abs=4 * 60 / 400_000**0.5
@@ -133,14 +134,16 @@ def test_random_turn_has_the_angle_and_the_length_of_each_filter():
     layer = gaussian(2000, filters=3)
     with torch.no_grad():
         layer.weight[1] *= 7
-    signs = convert.binarize(layer)
-    turned = magnitudes.turn_like(layer, signs, generator(1))
+    signs = conversion.binarize_network(layer)
+    turned = magnitudes.rotate_like(layer, signs, generator(1))
     torch.testing.assert_close(turned.weight.norm(dim=1), layer.weight.norm(dim=1))
-    wanted = magnitudes.turned_angles(layer, signs)["angle"]
-    np.testing.assert_allclose(magnitudes.turned_angles(layer, turned)["angle"], wanted, atol=1e-3)
+    wanted = magnitudes.rotation_angles(layer, signs)["angle"]
+    np.testing.assert_allclose(
+        magnitudes.rotation_angles(layer, turned)["angle"], wanted, atol=1e-3
+    )
     # it is another direction: the two turns are at right angles but for the share they have in w
     c = np.cos(np.radians(wanted)) ** 2
-    between = np.cos(np.radians(magnitudes.turned_angles(signs, turned)["angle"]))
+    between = np.cos(np.radians(magnitudes.rotation_angles(signs, turned)["angle"]))
     np.testing.assert_allclose(between, c, atol=4 / 2000**0.5)
 
 
@@ -149,12 +152,14 @@ def test_angles_by_hand():
         linear([1.0, 0.0], [1.0, 1.0], [0.0, 0.0]),
         linear([0.0, 2.0], [3.0, 3.0], [1.0, 0]),
     )
-    found = magnitudes.turned_angles(layer, other)
+    found = magnitudes.rotation_angles(layer, other)
     assert found["angle"].tolist()[:2] == pytest.approx([90, 0])
     assert np.isnan(found["angle"].iloc[2])
     np.testing.assert_allclose(
-        magnitudes.turned_angles(gaussian(100, 5), convert.binarize(gaussian(100, 5)))["angle"],
-        probes.weight_angles(gaussian(100, 5))["angle"],
+        magnitudes.rotation_angles(gaussian(100, 5), conversion.binarize_network(gaussian(100, 5)))[
+            "angle"
+        ],
+        weights.weight_angles(gaussian(100, 5))["angle"],
     )
 
 
@@ -181,7 +186,7 @@ def test_lengths_are_divided_out_by_batch_norm(kind):
         kept = magnitudes.normalize_filters(network, transform=False)
         torch.testing.assert_close(divided(x), network(x), rtol=1e-3, atol=1e-3)
         assert (kept(x) - network(x)).abs().max() > 0.1
-        refitted, before = (convert.refit_batch_norm(net, shown) for net in (kept, network))
+        refitted, before = (batch_norm.refit_batch_norm(net, shown) for net in (kept, network))
         torch.testing.assert_close(refitted(x), before(x), rtol=1e-3, atol=1e-3)
     for layer in weight_layers(divided).values():
         torch.testing.assert_close(
@@ -221,9 +226,9 @@ def test_further_mistakes_are_named():
         magnitudes.raise_magnitudes(network, -1)
     other = models.MLP(generator(), width=1 / 64, activation="hardtanh")
     with pytest.raises(UserError, match="do not have the same weight layers"):
-        magnitudes.turn_like(network, other, generator())
+        magnitudes.rotate_like(network, other, generator())
     with pytest.raises(UserError, match="do not have the same weight layers"):
-        magnitudes.turned_angles(network, other)
+        magnitudes.rotation_angles(network, other)
     with pytest.raises(UserError, match="a filter of zeros, which has no direction"):
         magnitudes.normalize_filters(linear([0.0, 0.0]), transform=False)
     with pytest.raises(UserError, match="No batch norm follows layer"):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_geometry.geometry import correlation
+from bnn_geometry.geometry.correlation import predicted_correlation, random_covariance
 from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing import controls
+from bnn_geometry.probing import controls, correlation
 
 SAMPLES = 20_000
 
@@ -24,7 +24,7 @@ def gaussian(*shape, seed=0):
 
 def correlated(n, seed=0):
     """Inputs with a covariance of decaying eigenvalues, and that covariance."""
-    covariance = correlation.random_covariance(n, 1.0, np.random.default_rng(seed))
+    covariance = random_covariance(n, 1.0, np.random.default_rng(seed))
     root = np.linalg.cholesky(covariance)
     return gaussian(SAMPLES, n, seed=seed) @ torch.from_numpy(root.T), covariance
 
@@ -38,7 +38,7 @@ def linear(weight):
 def test_filter_correlations_are_those_of_numpy():
     x, _ = correlated(12)
     v, u = gaussian(5, 12, seed=1), gaussian(5, 12, seed=2)
-    found = controls.filter_correlations(v, u, x)
+    found = correlation.filter_correlations(v, u, x)
     for i in range(5):
         assert found[i] == pytest.approx(np.corrcoef(x @ v[i], x @ u[i])[0, 1], abs=1e-12)
 
@@ -47,7 +47,7 @@ def test_what_does_not_vary_has_no_correlation():
     x = gaussian(100, 3)
     x[:, 2] = 7.0
     v = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-    found = controls.filter_correlations(v, torch.ones(3, 3), x)
+    found = correlation.filter_correlations(v, torch.ones(3, 3), x)
     assert math.isnan(found[0])
     assert 0 < found[1] < 1
     assert math.isnan(found[2])
@@ -55,7 +55,7 @@ def test_what_does_not_vary_has_no_correlation():
 
 def test_permuted_inputs_keep_marginals_and_lose_covariance():
     x, _ = correlated(6)
-    found = controls.permuted(x, generator())
+    found = controls.shuffled(x, generator())
     assert torch.equal(found.sort(0).values, x.sort(0).values)
     r = np.corrcoef(found.numpy().T) - np.eye(6)
     assert np.abs(np.corrcoef(x.numpy().T) - np.eye(6)).max() > 0.1
@@ -67,10 +67,10 @@ def test_controls_of_correlated_inputs():
     w = gaussian(30, 40, seed=3)
     b = binarize(w)
     found = controls.control_correlations(w, x, generator(1))
-    exact = correlation.predicted_correlation(w.numpy(), b.numpy(), covariance)
-    diagonal = correlation.predicted_correlation(w.numpy(), b.numpy(), np.diag(covariance))
-    white = correlation.predicted_correlation(w.numpy(), b.numpy())
-    wrong = correlation.predicted_correlation(w.numpy(), b.roll(-1, 0).numpy(), covariance)
+    exact = predicted_correlation(w.numpy(), b.numpy(), covariance)
+    diagonal = predicted_correlation(w.numpy(), b.numpy(), np.diag(covariance))
+    white = predicted_correlation(w.numpy(), b.numpy())
+    wrong = predicted_correlation(w.numpy(), b.roll(-1, 0).numpy(), covariance)
     tolerance = 5 / math.sqrt(SAMPLES)
     np.testing.assert_allclose(found["measured"], exact, atol=tolerance)
     np.testing.assert_allclose(found["permuted inputs"], diagonal, atol=tolerance)
@@ -100,14 +100,12 @@ def test_prediction_from_other_inputs_of_the_same_covariance():
         *("covariance", "identity", "diagonal"),
         *("1 component", "5 components", "40 components"),
     ]
-    exact = correlation.predicted_correlation(w, b, covariance)
+    exact = predicted_correlation(w, b, covariance)
     np.testing.assert_allclose(found["covariance"], exact, atol=5 / math.sqrt(SAMPLES))
-    np.testing.assert_allclose(
-        found["identity"], correlation.predicted_correlation(w, b), atol=1e-12
-    )
+    np.testing.assert_allclose(found["identity"], predicted_correlation(w, b), atol=1e-12)
     sample = np.cov(x.numpy().T)
     np.testing.assert_allclose(
-        found["diagonal"], correlation.predicted_correlation(w, b, np.diag(sample)), atol=1e-6
+        found["diagonal"], predicted_correlation(w, b, np.diag(sample)), atol=1e-6
     )
     # all of them are the covariance, one of them is a line
     np.testing.assert_allclose(found["40 components"], found["covariance"], atol=1e-6)
@@ -124,7 +122,7 @@ def test_prediction_from_other_inputs_of_the_same_covariance():
 def test_covariance_that_is_a_product_of_channels_and_space():
     channels, _ = correlated(4, seed=5)
     between_channels = np.cov(channels.numpy().T)
-    between_pixels = correlation.random_covariance(9, 1.5, np.random.default_rng(6))
+    between_pixels = random_covariance(9, 1.5, np.random.default_rng(6))
     covariance = np.kron(between_channels, between_pixels)
     x = gaussian(SAMPLES, 36, seed=7) @ torch.from_numpy(np.linalg.cholesky(covariance).T)
     layer = BinaryConv2d(4, 10)
@@ -132,10 +130,10 @@ def test_covariance_that_is_a_product_of_channels_and_space():
     found = controls.predicted_correlations(layer, x, components=(3,))
     w = layer.weight.detach().flatten(1).double().numpy()
     b = layer.binary_weight.flatten(1).double().numpy()
-    exact = correlation.predicted_correlation(w, b, covariance)
+    exact = predicted_correlation(w, b, covariance)
     np.testing.assert_allclose(found["channel × space"], exact, atol=0.01)
     # transposed, the product would be another matrix
-    wrong = correlation.predicted_correlation(w, b, np.kron(between_pixels, between_channels))
+    wrong = predicted_correlation(w, b, np.kron(between_pixels, between_channels))
     assert np.abs(exact - wrong).max() > 0.05
     assert "channel × space" not in controls.predicted_correlations(linear(gaussian(3, 36)), x)
 
@@ -149,7 +147,7 @@ def test_more_components_than_there_are():
 
 
 def test_quartiles_leave_out_filters_without_a_correlation():
-    found = controls.quartiles(
+    found = controls.quartile_table(
         {
             "some": torch.tensor([0.0, 0.5, 1.0, math.nan], dtype=torch.float64),
             "none": torch.tensor([math.nan], dtype=torch.float64),

@@ -9,7 +9,7 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.geometry import angles
 from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing import bases, directions
-from bnn_geometry.probing.samples import LayerSample
+from bnn_geometry.probing.layer_inputs import LayerSample
 
 
 def sample(x):

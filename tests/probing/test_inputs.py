@@ -6,8 +6,7 @@ from test_probes import each_network, make
 from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry.networks.layers import BinaryConv2d, weight_layers
-from bnn_geometry.probing.layer_inputs import observe
-from bnn_geometry.probing.samples import sample_inputs
+from bnn_geometry.probing.layer_inputs import observe, sample_inputs
 
 
 def draw(network, images, samples, *, seed=0, **options):

@@ -9,7 +9,7 @@ from torchvision.models.vgg import VGG, make_layers
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import layers
 from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import dot_products
 from bnn_geometry.probing.layer_inputs import observe
 
 
@@ -94,7 +94,7 @@ def binary_vgg():
 
 def test_network_of_torchvision_built_from_binary_layers_can_be_probed():
     network, images = binary_vgg(), pixels(0, 20, 3, 32, 32)
-    found = probes.probe(network, images, (probes.WEIGHTS, probes.ACTIVATIONS))
+    found = dot_products.probe(network, images, (dot_products.WEIGHTS, dot_products.ACTIVATIONS))
     names = list(weight_layers(network))
     assert [s.layer for s in found["weights"]] == names
     assert len(names) == 6

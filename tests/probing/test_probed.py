@@ -13,8 +13,7 @@ from bnn_geometry import paths
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import BinaryLinear
-from bnn_geometry.probing import dot_products as probes
-from bnn_geometry.probing import kept as probed
+from bnn_geometry.probing import dot_products, results
 from bnn_geometry.training import runs
 
 DATA = Provenance(
@@ -28,17 +27,17 @@ def found():
     network = torch.nn.Sequential(torch.nn.Flatten(), BinaryLinear(12, 5)).eval()
     torch.nn.init.uniform_(network[1].weight, -1, 1, generator=generator)
     images = torch.randint(0, 256, (40, 3, 2, 2), dtype=torch.uint8, generator=generator)
-    statistics = probes.probe(network, images, (probes.WEIGHTS,))
+    statistics = dot_products.probe(network, images, (dot_products.WEIGHTS,))
     (layer,) = statistics["weights"]
     constant = dataclasses.replace(
         layer, layer="constant", r=np.nan, filter_r=np.array([np.nan, 0.5, 1, 0, -1])
     )
-    return probed.Probed("a-run", "1" * 64, DATA, 40, {"weights": [layer, constant]})
+    return results.ProbeResults("a-run", "1" * 64, DATA, 40, {"weights": [layer, constant]})
 
 
 def test_what_is_read_is_what_was_written(found, tmp_path):
-    probed.write(tmp_path / "m", found)
-    again = probed.read(tmp_path / "m")
+    results.write(tmp_path / "m", found)
+    again = results.read(tmp_path / "m")
     assert (again.run, again.of_sha256, again.images) == ("a-run", "1" * 64, 40)
     # the path says nothing on another machine
     assert again.data == dataclasses.replace(DATA, path=None)
@@ -57,34 +56,34 @@ def test_json_has_a_row_for_each_layer_and_no_nan(found):
     assert constant["r"] is None
 
 
-@pytest.mark.parametrize("name", [probed.FILE, probed.ARRAYS])
+@pytest.mark.parametrize("name", [results.FILE, results.ARRAYS])
 def test_what_was_edited_is_not_believed(found, tmp_path, name):
-    probed.write(tmp_path / "m", found)
+    results.write(tmp_path / "m", found)
     file = tmp_path / "m" / name
     content = bytearray(file.read_bytes())
-    place = content.index(b"a-run") if name == probed.FILE else len(content) - 1
+    place = content.index(b"a-run") if name == results.FILE else len(content) - 1
     content[place] ^= 1
     file.write_bytes(content)
     with pytest.raises(UserError, match=f"{name} is not the file that probe.json describes"):
-        probed.read(tmp_path / "m")
+        results.read(tmp_path / "m")
 
 
 def test_what_is_missing_or_something_else_is_a_sentence(found, tmp_path):
     with pytest.raises(UserError, match="There are no measurements of dot products in"):
-        probed.read(tmp_path / "nothing")
-    probed.write(tmp_path / "m", found)
-    (tmp_path / "m" / probed.FILE).write_text("{}")
+        results.read(tmp_path / "nothing")
+    results.write(tmp_path / "m", found)
+    (tmp_path / "m" / results.FILE).write_text("{}")
     with pytest.raises(UserError, match=r"cannot be read: .* measure again with `bnn-geometry"):
-        probed.read(tmp_path / "m")
+        results.read(tmp_path / "m")
     with pytest.raises(UserError, match="choose another folder"):
-        probed.write(tmp_path / "m", found)
+        results.write(tmp_path / "m", found)
 
 
 def test_published_measurements_are_of_the_published_runs():
     folders = sorted(paths.runs_root().glob("probe-*"))
     assert folders
     for folder in folders:
-        measured = probed.read(folder)
+        measured = results.read(folder)
         assert folder.name == f"probe-{measured.run}"
         run = runs.published(measured.run)
         assert measured.of_sha256 == run.info["sha256"]["weights.safetensors"]

@@ -13,7 +13,7 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.geometry import angles
 from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import dot_products, joint_statistics, weights
 
 NETWORKS = {"convnet": ConvNet, "mlp": MLP}
 
@@ -64,7 +64,7 @@ class Table(Single):
 
 
 def single(weight, images, **options):
-    [result] = probes.probe_weights(Single(weight, **options), images)
+    [result] = dot_products.probe_weights(Single(weight, **options), images)
     return result
 
 
@@ -79,7 +79,7 @@ def uniform(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def dot_products(network, images):
+def by_loops(network, images):
     """x·w^b and x·w^c of each layer in float64: arrays (filters, values), from explicit patches."""
     seen = {}
     layers = weight_layers(network)
@@ -118,8 +118,8 @@ def close_to_zero(z):
 @pytest.mark.parametrize("batch_size", [12, 5])
 def test_statistics_equal_plain_loops_in_double(kind, batch_size):
     network, images = make(kind)
-    expected = dot_products(network, images)
-    found = probes.probe_weights(network, images, batch_size=batch_size)
+    expected = by_loops(network, images)
+    found = dot_products.probe_weights(network, images, batch_size=batch_size)
     layers = weight_layers(network)
     assert [s.layer for s in found] == list(layers)
     for s in found:
@@ -148,9 +148,9 @@ def test_statistics_equal_plain_loops_in_double(kind, batch_size):
 @each_network
 def test_batch_size_changes_nothing_but_rounding(kind):
     network, images = make(kind)
-    whole = probes.probe_weights(network, images)
+    whole = dot_products.probe_weights(network, images)
     for batch_size in (1, 7):
-        parts = probes.probe_weights(network, images, batch_size=batch_size)
+        parts = dot_products.probe_weights(network, images, batch_size=batch_size)
         for s, t in zip(whole, parts, strict=True):
             assert (s.r, s.slope) == pytest.approx((t.r, t.slope), rel=1e-6)
             assert s.values == t.values == t.histogram.sum()
@@ -164,7 +164,7 @@ def test_batch_size_changes_nothing_but_rounding(kind):
 def test_order_of_the_images_changes_nothing_but_rounding(kind):
     network, images = make(kind)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(3))
-    both = (probes.probe_weights(network, z, batch_size=5) for z in (images, images[order]))
+    both = (dot_products.probe_weights(network, z, batch_size=5) for z in (images, images[order]))
     for s, t in zip(*both, strict=True):
         assert (s.r, s.slope) == pytest.approx((t.r, t.slope), rel=1e-6)
         assert s.limits == t.limits
@@ -178,7 +178,7 @@ def test_number_of_threads_changes_nothing_but_rounding():
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            found.append(probes.probe_weights(network, images))
+            found.append(dot_products.probe_weights(network, images))
     finally:
         torch.set_num_threads(threads)
     for s, t in zip(*found, strict=True):
@@ -188,14 +188,14 @@ def test_number_of_threads_changes_nothing_but_rounding():
 @pytest.mark.parametrize("batch_size", [256, 100])
 def test_histogram_is_that_of_the_dot_products(batch_size):
     network, images = white(uniform(3, 20))
-    [s] = probes.probe_weights(network, images, batch_size=batch_size)
+    [s] = dot_products.probe_weights(network, images, batch_size=batch_size)
     x = network.table.flatten(0, 1).double().numpy()
     w = network.layer.weight.detach().double().numpy()
     a, b = (x @ np.where(w > 0, 1.0, -1.0).T).ravel(), (x @ w.T).ravel()
     # the least powers of two that hold all values
     assert s.limits == tuple(2.0 ** (1 + np.floor(np.log2(np.abs(z).max()))) for z in (a, b))
     ranges = [(-limit, limit) for limit in s.limits]
-    counts, _, _ = np.histogram2d(a, b, bins=probes.BINS, range=ranges)
+    counts, _, _ = np.histogram2d(a, b, bins=joint_statistics.BINS, range=ranges)
     # rounding takes a value or two over an edge
     assert np.abs(counts - s.histogram).sum() <= 10 < s.values / 1000
 
@@ -204,17 +204,17 @@ def test_histogram_grows_with_what_comes_later_and_does_not_depend_on_the_order(
     values = torch.tensor([[0.0, 0.0, 0.3, -0.3, 0.99, 1.0, -1.0, 5.0, -17.0]], dtype=torch.float64)
     histograms = []
     for order in (range(9), reversed(range(9)), (4, 0, 8, 1, 7, 2, 6, 3, 5)):
-        histogram = probes._Histogram()
+        histogram = joint_statistics.JointHistogram()
         for i in order:
             histogram.add(values[:, i : i + 1], 10 * values[:, i : i + 1])
         histograms.append(histogram)
-    at_once = probes._Histogram()
+    at_once = joint_statistics.JointHistogram()
     at_once.add(values, 10 * values)
     for histogram in histograms:
         assert histogram.limits == at_once.limits == [32.0, 256.0]
         assert torch.equal(histogram.counts, at_once.counts)
     expected, _, _ = np.histogram2d(
-        values[0], 10 * values[0], bins=probes.BINS, range=[(-32, 32), (-256, 256)]
+        values[0], 10 * values[0], bins=joint_statistics.BINS, range=[(-32, 32), (-256, 256)]
     )
     np.testing.assert_array_equal(at_once.counts, expected)
 
@@ -223,11 +223,11 @@ def test_histogram_grows_with_what_comes_later_and_does_not_depend_on_the_order(
 @pytest.mark.parametrize("half", [8, 32, 1000])
 def test_visible_cells_hold_every_pair_in_a_frame_that_is_not_empty(kind, half):
     network, images = make(kind)
-    for s in probes.probe_weights(network, images):
+    for s in dot_products.probe_weights(network, images):
         counts, first, second = s.visible_cells(half)
         assert counts.shape == (len(first) - 1, len(second) - 1)
         assert counts.sum() == s.values
-        a, b = dot_products(network, images)[s.layer]
+        a, b = by_loops(network, images)[s.layer]
         for axis, (edges, z) in enumerate(((first, a), (second, b))):
             assert edges[0] == -edges[-1]
             assert np.abs(z).max() <= edges[-1] * (1 + 1e-6)
@@ -248,20 +248,20 @@ def test_visible_cells_of_zeros_are_two_by_two():
 
 
 def test_histogram_of_zeros_has_no_limits():
-    histogram = probes._Histogram()
+    histogram = joint_statistics.JointHistogram()
     histogram.add(torch.zeros(1, 3), torch.zeros(1, 3))
     assert histogram.limits == [0, 0]
     assert histogram.counts.sum() == 3
     histogram.add(torch.ones(1, 1), torch.zeros(1, 1))
     assert histogram.limits == [2, 0]
-    middle = probes.BINS // 2
+    middle = joint_statistics.BINS // 2
     assert histogram.counts[middle, middle] == 3
 
 
 def test_pooled_and_centred_correlations_differ_by_the_filters_means():
     network, images = make("mlp")
-    for s in probes.probe_weights(network, images):
-        a, b = dot_products(network, images)[s.layer]
+    for s in dot_products.probe_weights(network, images):
+        a, b = by_loops(network, images)[s.layer]
         a, b = (z - z.mean(1, keepdims=True) for z in (a, b))
         expected = np.corrcoef(a.ravel(), b.ravel())[0, 1]
         assert s.centred_r == pytest.approx(expected, abs=1e-6)
@@ -315,9 +315,9 @@ def test_white_inputs_correlate_by_the_cosine_of_the_angle(gaussian):
     generator = torch.Generator().manual_seed(1)
     weight = torch.randn(8, 200, generator=generator) if gaussian else uniform(8, 200)
     network, images = white(weight)
-    [s] = probes.probe_weights(network, images)
+    [s] = dot_products.probe_weights(network, images)
     assert s.values == 8 * 256 * 20
-    cosine = np.cos(np.radians(probes.weight_angles(network)["angle"]))
+    cosine = np.cos(np.radians(weights.weight_angles(network)["angle"]))
     error = (1 - cosine**2) / math.sqrt(256 * 20)
     assert (np.abs(s.filter_r - cosine) < 4.5 * error).all()
     limit = math.sqrt(2 / math.pi) if gaussian else math.sqrt(3) / 2
@@ -358,7 +358,7 @@ def test_zero_latent_gives_nan_for_its_filter_alone():
     weight = torch.stack([torch.zeros(9), uniform(9)])
     s = single(weight, pixels(0, 20, 1, 3, 3))
     assert np.isnan(s.filter_r).tolist() == [True, False]
-    table = probes.as_table([s])
+    table = dot_products.as_table([s])
     assert table.loc["layer", "filter_r"] == s.filter_r[1]
 
 
@@ -382,14 +382,14 @@ def test_network_that_computes_no_numbers_is_refused(bad):
     network, images = make("mlp")
     network.norm1.bias.data[0] = bad
     with pytest.raises(UserError, match="Layer fc2 has dot products that are not finite"):
-        probes.probe_weights(network, images)
+        dot_products.probe_weights(network, images)
 
 
 def test_no_images_and_no_layers_are_refused():
     with pytest.raises(UserError, match="no images to probe"):
         single(uniform(2, 9), pixels(0, 0, 1, 3, 3))
     with pytest.raises(UserError, match="no binary layer to probe"):
-        probes.probe_weights(nn.Linear(3, 3), pixels(0, 2, 1, 1, 3))
+        dot_products.probe_weights(nn.Linear(3, 3), pixels(0, 2, 1, 1, 3))
 
 
 def test_layer_that_the_network_does_not_use_is_named():
@@ -397,7 +397,7 @@ def test_layer_that_the_network_does_not_use_is_named():
     network.spare = BinaryLinear(2, 2)
     nn.init.zeros_(network.spare.weight)
     with pytest.raises(UserError, match="Layer spare took no part"):
-        probes.probe_weights(network, pixels(0, 2, 1, 3, 3))
+        dot_products.probe_weights(network, pixels(0, 2, 1, 3, 3))
 
 
 # --- the network afterwards ---------------------------------------------------------------------
@@ -424,9 +424,9 @@ def test_network_is_left_as_it_was(kind, mode):
     kept = images.clone()
     if kind is Failing:
         with pytest.raises(ZeroDivisionError):
-            probes.probe_weights(network, images, batch_size=2)
+            dot_products.probe_weights(network, images, batch_size=2)
     else:
-        probes.probe_weights(network, images, batch_size=2)
+        dot_products.probe_weights(network, images, batch_size=2)
     assert not network.layer._forward_pre_hooks
     assert network.training is network.layer.training is mode
     assert torch.equal(network.layer.weight, before)
@@ -437,9 +437,9 @@ def test_network_is_left_as_it_was(kind, mode):
 def test_probe_runs_in_evaluation_mode_and_float32():
     network, images = make("mlp")  # with dropout and batch norm
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    first = probes.probe_weights(network, images)
+    first = dot_products.probe_weights(network, images)
     with torch.autocast("cpu", torch.bfloat16):
-        second = probes.probe_weights(network, images)
+        second = dot_products.probe_weights(network, images)
     assert [s.r for s in first] == [s.r for s in second]
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
@@ -451,7 +451,7 @@ def test_probe_runs_in_evaluation_mode_and_float32():
 @each_network
 def test_weight_angles_are_those_of_every_filter(kind):
     network, _ = make(kind)
-    table = probes.weight_angles(network)
+    table = weights.weight_angles(network)
     layers = weight_layers(network)
     assert table["layer"].drop_duplicates().tolist() == list(layers)
     for name, layer in layers.items():
@@ -463,14 +463,14 @@ def test_weight_angles_are_those_of_every_filter(kind):
 
 
 def test_weight_angles_of_binary_weights_are_zero():
-    angle = probes.weight_angles(Single(torch.where(uniform(5, 100) > 0, 1.0, -1.0)))["angle"]
+    angle = weights.weight_angles(Single(torch.where(uniform(5, 100) > 0, 1.0, -1.0)))["angle"]
     np.testing.assert_allclose(angle, 0, atol=1e-5)
 
 
 def test_table_has_a_row_per_layer():
     network, images = make("convnet")
-    found = probes.probe_weights(network, images)
-    table = probes.as_table(found)
+    found = dot_products.probe_weights(network, images)
+    table = dot_products.as_table(found)
     assert list(table) == [
         "n",
         "r",
@@ -494,13 +494,13 @@ def test_table_has_a_row_per_layer():
 
 def test_error_of_the_median_is_that_of_gaussian_filters():
     network, images = make("mlp")
-    (found, *_) = probes.probe_weights(network, images)
+    (found, *_) = dot_products.probe_weights(network, images)
     generator = np.random.default_rng(0)
     drawn = [
         dataclasses.replace(found, filter_r=0.5 + 0.01 * generator.standard_normal(101))
         for _ in range(2000)
     ]
-    table = probes.as_table(drawn)
+    table = dot_products.as_table(drawn)
     # to four sampling errors of a standard deviation over 2,000 draws, 1.6 % each
     assert table["filter_r_se"].mean() == pytest.approx(table["filter_r"].std(), rel=0.06)
 
@@ -512,7 +512,7 @@ def test_error_of_the_median_is_that_of_gaussian_filters():
 def test_activations_before_and_after_binarizing_against_a_plain_loop(kind):
     network, images = make(kind)
     network.eval()
-    found = {s.layer: s for s in probes.probe_activations(network, images, batch_size=5)}
+    found = {s.layer: s for s in dot_products.probe_activations(network, images, batch_size=5)}
     names = list(weight_layers(network))
     assert list(found) == names[1:]  # what enters the first is not binarized
 
@@ -535,17 +535,19 @@ def test_layers_whose_inputs_were_changed_after_they_were_binarized_are_left_out
     network = nn.Sequential(nn.Flatten(), BinaryActivation(), nn.BatchNorm1d(4), BinaryLinear(4, 2))
     with torch.no_grad():
         network[3].weight.uniform_(-1, 1)
-    assert probes.probe_activations(network, pixels(0, 8, 1, 2, 2)) == []
+    assert dot_products.probe_activations(network, pixels(0, 8, 1, 2, 2)) == []
 
 
 def test_several_comparisons_take_one_run():
     network, images = make("convnet")
     runs = []
     network.register_forward_hook(lambda *args: runs.append(1))
-    found = probes.probe(network, images, (probes.WEIGHTS, probes.ACTIVATIONS), batch_size=6)
+    found = dot_products.probe(
+        network, images, (dot_products.WEIGHTS, dot_products.ACTIVATIONS), batch_size=6
+    )
     assert len(runs) == 2
     assert list(found) == ["weights", "activations"]
-    alone = probes.probe_activations(network, images, batch_size=6)
+    alone = dot_products.probe_activations(network, images, batch_size=6)
     assert [s.r for s in found["activations"]] == [s.r for s in alone]
 
 
@@ -555,14 +557,14 @@ def test_comparison_of_ones_own():
         return z, 2 * z
 
     network, images = make("mlp")
-    comparison = probes.Comparison("doubled", "z", "2z", doubled)
-    for s in probes.probe(network, images, [comparison])["doubled"]:
+    comparison = dot_products.Comparison("doubled", "z", "2z", doubled)
+    for s in dot_products.probe(network, images, [comparison])["doubled"]:
         assert (s.r, s.slope) == pytest.approx((1, 2))
 
 
 def test_histograms_of_latent_weights_are_those_of_numpy():
     weight = torch.tensor([[-1.0, -0.75, 0.0], [0.25, 1.0, 2.0]])
-    table = probes.latent_histograms(Single(weight), bins=4)
+    table = weights.latent_histograms(Single(weight), bins=4)
     assert table["left"].tolist() == [-1, -0.5, 0, 0.5]
     assert table["right"].tolist() == [-0.5, 0, 0.5, 1]
     # two, none, two and one of six weights, in bins half a unit wide; one lies beyond
@@ -572,7 +574,7 @@ def test_histograms_of_latent_weights_are_those_of_numpy():
 @each_network
 def test_histograms_of_clipped_weights_integrate_to_one(kind):
     network, _ = make(kind)
-    table = probes.latent_histograms(network)
+    table = weights.latent_histograms(network)
     area = (table["density"] * (table["right"] - table["left"])).groupby(table["layer"]).sum()
     assert area.tolist() == pytest.approx([1.0] * len(weight_layers(network)))
     assert table["layer"].unique().tolist() == list(weight_layers(network))

@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP
-from bnn_geometry.probing import weight_noise
+from bnn_geometry.probing import weights
 from bnn_geometry.training.loop import scale_images
 
 
@@ -24,20 +24,20 @@ def test_differences_by_hand():
     layer = weight_layers(network)["fc2"]
     with torch.no_grad():
         layer.weight[0, :4] = torch.tensor([0.25, -0.5, 0.0, 1.0])
-    found = weight_noise.differences(network)
+    found = weights.weight_noise(network)
     assert list(found) == ["fc1", "fc2", "fc3", "fc4"]
     assert found["fc2"][0, :4].tolist() == [0.75, -0.5, -1, 0]
 
 
 def test_cosine_by_hand():
     a, b = torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]])
-    assert weight_noise.cosine(a, b) == pytest.approx(0.96)
-    assert weight_noise.cosine(a, -a) == pytest.approx(-1)
-    assert np.isnan(weight_noise.cosine(a, 0 * a))
+    assert weights.cosine(a, b) == pytest.approx(0.96)
+    assert weights.cosine(a, -a) == pytest.approx(-1)
+    assert np.isnan(weights.cosine(a, 0 * a))
 
 
 def test_uniform_latents_give_what_theory_says():
-    table = weight_noise.measure(*made()).set_index("layer")
+    table = weights.weight_noise_statistics(*made()).set_index("layer")
     assert table["weights"].tolist() == [784 * 256, 256 * 256, 256 * 256, 2560]
     for row in table.iloc[:3].itertuples():
         # E(1 − |w|)² = 1/3; E(|w| − w²) = 1/6 over 1/3; ε is uniform on [−1, 1] itself
@@ -53,7 +53,7 @@ def test_uniform_latents_give_what_theory_says():
 def test_gradient_is_that_of_the_binary_weights_and_nothing_is_changed():
     network, images, labels = made(1 / 64)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    table = weight_noise.measure(network, images, labels).set_index("layer")
+    table = weights.weight_noise_statistics(network, images, labels).set_index("layer")
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
     assert not network.training
@@ -71,7 +71,7 @@ def test_binary_latents_differ_by_nothing():
     with torch.no_grad():
         for layer in weight_layers(network).values():
             layer.weight.copy_(layer.binary_weight)
-    table = weight_noise.measure(network, images, labels)
+    table = weights.weight_noise_statistics(network, images, labels)
     assert (table["size"] == 0).all()
     assert table["cosine_latent"].isna().all()
 
@@ -79,8 +79,8 @@ def test_binary_latents_differ_by_nothing():
 def test_what_cannot_be_measured_is_a_sentence():
     network, images, labels = made(1 / 64)
     with pytest.raises(UserError, match="no images"):
-        weight_noise.measure(network, images[:0], labels[:0])
+        weights.weight_noise_statistics(network, images[:0], labels[:0])
     with torch.no_grad():
         weight_layers(network)["fc1"].weight[0, 0] = torch.nan
     with pytest.raises(UserError, match="not finite"):
-        weight_noise.measure(network, images, labels)
+        weights.weight_noise_statistics(network, images, labels)

@@ -19,7 +19,7 @@ from notebooks_under_test import ROOT
 
 from bnn_geometry import cli, execute
 from bnn_geometry.errors import UserError
-from bnn_geometry.probing import kept as probed
+from bnn_geometry.probing import results
 from bnn_geometry.training import progress, recipes, runs
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
@@ -187,7 +187,7 @@ def test_a_trained_run_can_be_probed(tiny, capsys, tmp_path):
     assert "weights: x·w^c against x·w^b" in shown
     assert "activations: w^b·x^c against w^b·x^b" in shown
     assert shown.count("conv2") == 2
-    assert probed.read(tmp_path / "kept").as_dict() == result
+    assert results.read(tmp_path / "kept").as_dict() == result
     again = ["probe", out, "--images", "10", "--out", str(tmp_path / "kept")]
     assert "choose another folder" in fails(capsys, *again)
 

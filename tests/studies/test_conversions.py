@@ -14,8 +14,7 @@ from test_training import tiny_dataset
 from bnn_geometry import paths
 from bnn_geometry.data.datasets import Split
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks import conversion as convert
-from bnn_geometry.networks import inference, magnitudes
+from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.studies import pretrained as conversions
 from bnn_geometry.training import loop as training
@@ -59,7 +58,7 @@ def test_conversions_do_what_they_are_called():
 
     with torch.no_grad():
         assert torch.equal(scores("parts", "nothing"), net(x))
-        whole = convert.binarize(net, activations=True)(x)
+        whole = conversion.binarize_network(net, activations=True)(x)
     assert torch.equal(scores("parts", "weights and activations"), whole)
     assert torch.equal(scores("from the first", "fc4"), whole)
     assert torch.equal(scores("from the last", "fc1"), whole)
@@ -80,7 +79,7 @@ def test_conversions_do_what_they_are_called():
         ("random turn, as dealt anew", "magnitudes dealt anew"),
     ):
         angles = [
-            magnitudes.turned_angles(net, by_name["magnitudes", name])["angle"]
+            magnitudes.rotation_angles(net, by_name["magnitudes", name])["angle"]
             for name in (control, of)
         ]
         np.testing.assert_allclose(*angles, atol=1e-3)
@@ -90,11 +89,11 @@ def test_errors_are_those_of_the_changed_network_kept_and_refitted():
     net, test, images = network(), split(), split(60).images
     way = conversions.parts()[1]
     row = conversions.measure(net, way, images, test)
-    changed = convert.binarize(net)
+    changed = conversion.binarize_network(net)
     assert row["kept"] == training.evaluate(changed, test)
-    assert row["refitted"] == training.evaluate(convert.refit_batch_norm(changed, images), test)
+    assert row["refitted"] == training.evaluate(batch_norm.refit_batch_norm(changed, images), test)
     assert (row["group"], row["converted"], row["test_images"]) == ("parts", "weights: bin(w)", 40)
-    angles = magnitudes.turned_angles(net, changed)["angle"]
+    angles = magnitudes.rotation_angles(net, changed)["angle"]
     assert row["angle"] == pytest.approx(angles.median())
     table = conversions.table(net, conversions.parts(), images, test)
     assert table.iloc[1].to_dict() == row
@@ -233,9 +232,9 @@ def test_fine_tuning_from_pretrained_weights_begins_at_the_binarized_network(too
     dataset = tiny_dataset()
     test, refit = dataset.test, dataset.train.images[:20]
     row = tool.fine_tuned("pretrained", 40, 1e-9, pair, dataset, refit, test)
-    binarized = convert.binarize(pair[0].network(), activations=True)
-    expected = training.evaluate(convert.refit_batch_norm(binarized, refit), test)
+    binarized = conversion.binarize_network(pair[0].network(), activations=True)
+    expected = training.evaluate(batch_norm.refit_batch_norm(binarized, refit), test)
     assert row["error_before"] == expected
     anew = tool.fine_tuned("scratch", 40, 1e-9, pair, dataset, refit, test)
-    untrained = convert.refit_batch_norm(pair[1].untrained(), refit)
+    untrained = batch_norm.refit_batch_norm(pair[1].untrained(), refit)
     assert anew["error_before"] == training.evaluate(untrained, test)

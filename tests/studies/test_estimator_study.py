@@ -14,7 +14,7 @@ from test_training import tiny_dataset
 from bnn_geometry import paths
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.probing import weight_noise
+from bnn_geometry.probing import weights
 from bnn_geometry.studies import estimators as estimator_study
 from bnn_geometry.studies.estimators import FILE, REFERENCE, TABLES, VARIANTS, Study
 from bnn_geometry.training import loop as training
@@ -126,7 +126,7 @@ def test_reference_is_trained_as_ever_and_followed(one_thread):
         assert table["layer"].tolist() == names * 3
         assert table["epoch"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
         assert (table["variant"] == "reference").all()
-    ends = weight_noise.differences(usual.network)
+    ends = weights.weight_noise(usual.network)
     size = noise[noise["epoch"] == 2].set_index("layer")["size"]
     for name in names:
         assert size[name] == pytest.approx(float(ends[name].square().mean().sqrt()), rel=1e-5)
@@ -143,20 +143,10 @@ def test_a_variant_is_changed_and_measured_at_the_end_alone(one_thread):
     assert found["errors"]["train_error"].item() != reference["errors"]["train_error"].item()
 
 
-def test_noise_is_switched_off_before_the_network_is_binarized(one_thread, monkeypatch):
-    usual = estimator_study.convert.compute_with_latents
-    seen = []
-
-    def compute_with_latents(network, names):
-        # what a copy of the network took along would compute with the layers of the original
-        seen.extend("forward_weight" in vars(x) for x in weight_layers(network).values())
-        return usual(network, names)
-
-    monkeypatch.setattr(estimator_study.convert, "compute_with_latents", compute_with_latents)
+def test_independent_noise_is_drawn_from_a_generator_of_its_own(one_thread):
     errors = run("independent noise")["errors"]
-    assert seen == [False] * 4
     assert errors.notna().all(axis=None)
-    pd.testing.assert_frame_equal(run("independent noise")["errors"], errors)  # its own generator
+    pd.testing.assert_frame_equal(run("independent noise")["errors"], errors)
 
 
 @pytest.fixture

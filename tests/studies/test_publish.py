@@ -14,7 +14,7 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.networks import inference
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import dot_products
 from bnn_geometry.studies import publish
 from bnn_geometry.training import int8 as latents
 from bnn_geometry.training import loop as training
@@ -176,7 +176,7 @@ def test_stated_cost_is_what_it_costs(run, published):
     exact, rounded = run.network(), published.network()
     images = dataset().test.sample(IMAGES, runs.MEASURED_SEED).images
     for column, network in (("r", exact), ("r_rounded", rounded)):
-        r = {s.layer: s.r for s in probes.probe_weights(network, images)}
+        r = {s.layer: s.r for s in dot_products.probe_weights(network, images)}
         assert table[column].to_dict() == r
     assert not table["r"].equals(table["r_rounded"])
     for name, layer in weight_layers(exact).items():

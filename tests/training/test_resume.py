@@ -567,7 +567,7 @@ def test_measurements_are_those_of_the_network_after_each_epoch(tmp_path):
     run = make(
         tmp_path / "run",
         on_epoch_end=lambda network, row: tables.append(
-            measurements.measure(network, images).assign(epoch=row["epoch"])
+            measurements.measure_layers(network, images).assign(epoch=row["epoch"])
         ),
     )
     expected = pd.concat(tables, ignore_index=True)

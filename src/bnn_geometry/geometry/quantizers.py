@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from torch import Tensor
 
-from bnn_geometry.networks import straight_through as quantize
+from bnn_geometry.networks import straight_through
 
 FloatArray = NDArray[np.float64]
 
@@ -141,7 +141,7 @@ class Quantizer:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The level of every entry of x, any shape."""
-        return quantize.quantize(x, self.thresholds, self.levels)
+        return straight_through.quantize(x, self.thresholds, self.levels)
 
 
 BINARY = Quantizer((0.0,), (-1.0, 1.0))

@@ -2,9 +2,9 @@ r"""Binarize a network that was trained with continuous weights (section 5.2 of 
 
 Two ways to put bin(w) in the place of w: as it is, or times the scale α that brings it closest
 to w (Rastegari et al. 2016, XNOR-Net); in all layers or in some. What a batch norm has remembered
-of its inputs no longer
-fits after either; :func:`refit_batch_norm` measures it again. Every function leaves the network it
-is given as it was and returns a copy.
+of its inputs no longer fits after either;
+:func:`~bnn_geometry.networks.batch_norm.refit_batch_norm` measures it again. Every function leaves
+the network it is given as it was and returns a copy.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import scale_images
 from bnn_geometry.networks.layers import BinaryActivation, weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.networks.straight_through import binarize as bin_
+from bnn_geometry.networks.replacement import replace_modules
+from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)
 
 CONTINUOUS_ACTIVATIONS = (nn.Hardtanh, nn.ReLU)
-"""What :func:`binarize` replaces by :class:`BinaryActivation`."""
+"""What :func:`binarize_activations` replaces by :class:`BinaryActivation`."""
 
 
 class Scale(NamedTuple):
@@ -88,7 +88,8 @@ def binarize_weights(
     """A copy whose weight layers compute with bin(w), or with α·bin(w).
 
     The copy holds these values as its weights, and no latent ones: to binarize it again changes
-    nothing but rounding. Batch norms keep their statistics, see :func:`refit_batch_norm`.
+    nothing but rounding. Batch norms keep their statistics: see
+    :mod:`~bnn_geometry.networks.batch_norm`.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def binarize_weights(
             continue
         if not torch.isfinite(layer.weight).all():
             raise UserError(f"Layer {name} has weights that are not finite: they have no sign.")
-        values = bin_(layer.weight)
+        values = binarize(layer.weight)
         if scaled:
             alpha = optimal_scale(layer.weight).alpha.to(values.dtype)
             values *= alpha.reshape(-1, *[1] * (values.ndim - 1))
@@ -128,7 +129,8 @@ def compute_with_latents(network: Network, layers: Iterable[str]) -> Network:
     """A copy of a binary network in which some layers compute with their latent weights.
 
     w^c takes the place of w^b at test time; the latent weights themselves do not change. Batch
-    norms keep their statistics, which no longer fit: see :func:`refit_batch_norm`.
+    norms keep their statistics, which no longer fit: see
+    :mod:`~bnn_geometry.networks.batch_norm`.
 
     Parameters
     ----------
@@ -152,12 +154,12 @@ def _entered_layers(network: nn.Module) -> dict[str, str | None]:
     # Activation → the weight layer that it enters: the next in the order of the network's modules.
     entered: dict[str, str | None] = {}
     waiting: list[str] = []
-    known = weight_layers(network)
-    for name, module in network.named_modules():
+    known = {layer: name for name, layer in weight_layers(network).items()}
+    for name, module in network.named_modules(remove_duplicate=False):
         if isinstance(module, CONTINUOUS_ACTIVATIONS):
             waiting.append(name)
-        elif name in known:
-            entered |= dict.fromkeys(waiting, name)
+        elif module in known:
+            entered |= dict.fromkeys(waiting, known[module])
             waiting = []
     return entered | dict.fromkeys(waiting)
 
@@ -179,20 +181,18 @@ def binarize_activations(network: Network, *, layers: Iterable[str] | None = Non
     UserError
         If there is no weight layer of a name.
     """
-    network = copy.deepcopy(network)
-    chosen = _chosen(network, layers)
-    entered = _entered_layers(network)
-    for name, layer in entered.items():
-        if layers is None or layer in chosen:
-            parent, _, child = name.rpartition(".")
-            old = network.get_submodule(name)
-            setattr(network.get_submodule(parent), child, BinaryActivation().train(old.training))
+    chosen, entered = _chosen(network, layers), _entered_layers(network)
+    network = replace_modules(
+        network,
+        lambda name, module: name in entered and (layers is None or entered[name] in chosen),
+        lambda module: BinaryActivation(),
+    )
     if isinstance(network, ConvNet | MLP) and not _entered_layers(network):
         network.activation = "binary"
     return network
 
 
-def binarize(
+def binarize_network(
     network: Network,
     *,
     weights: bool = True,
@@ -227,59 +227,3 @@ def binarize(
     if activations:
         network = binarize_activations(network, layers=layers)
     return binarize_weights(network, scaled=scaled, layers=layers) if weights else network
-
-
-@torch.no_grad()
-def refit_batch_norm(network: Network, images: Tensor, *, batch_size: int = 500) -> Network:
-    """A copy whose batch norms have measured mean and variance of their inputs again.
-
-    No weight changes. The statistics are the averages, over batches, of the batch's mean and
-    (unbiased) variance; each batch is normalized by its own, as in training. Dropout is off.
-
-    Parameters
-    ----------
-    network : Module
-    images : Tensor of uint8, shape (images, channels, h, w)
-        Training images. A batch takes every k-th of them, so that each is a mix of classes also
-        where the images are sorted by class.
-    batch_size : int
-        At most this many images in a batch (one more where one would be left over); the batches
-        differ by one image at most.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two images, or no batch norm that keeps statistics.
-    ValueError
-        If the batch size is below two.
-    """
-    if batch_size < 2:
-        raise ValueError(f"Batch norm needs at least two images in a batch, not {batch_size}.")
-    if len(images) < 2:
-        raise UserError(f"Batch norm needs at least two images to be refitted, not {len(images)}.")
-    network = copy.deepcopy(network)
-    modes = {module: module.training for module in network.modules()}
-    norms = [
-        module
-        for module in network.modules()
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.track_running_stats
-    ]
-    if not norms:
-        raise UserError("The network has no batch norm with running statistics to refit.")
-    momenta = [norm.momentum for norm in norms]
-    network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the average of all batches, equally
-        norm.train()
-    device = next(network.parameters()).device
-    # never a batch of a single image, which has no variance
-    batches = min(-(-len(images) // batch_size), len(images) // 2)
-    with torch.autocast(device.type, enabled=False):
-        for start in range(batches):
-            network(scale_images(images[start::batches].to(device)))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for module, training in modes.items():
-        module.training = training
-    return network

@@ -2,20 +2,25 @@ r"""Straight-through estimators: what may stand in the place of bin in the backw
 
 Forward always bin; backward the derivative of another function g. The networks of this book use
 the identity for weights and the hard tanh for activations
-(:mod:`bnn_geometry.networks.straight_through`); others
-have used others. :func:`in_activations` and :func:`in_weights` put any of them into a network.
+(:mod:`bnn_geometry.networks.straight_through`); others have used others. :func:`in_activations` and
+:func:`in_weights` put any of them into a copy of a network.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bnn_geometry.networks.layers import BinaryActivation, weight_layers
-from bnn_geometry.networks.straight_through import binarize
+from bnn_geometry.networks.replacement import replace_modules
+from bnn_geometry.networks.straight_through import binarize, hard_tanh_carrier
+
+Network = TypeVar("Network", bound=nn.Module)
 
 SWISH_BETA = 5.0
 """β of the swish-like estimator."""
@@ -54,10 +59,6 @@ class Estimator:
             return torch.autograd.grad(value, leaf)[0]
 
 
-def _hard_tanh(x: Tensor) -> Tensor:
-    return x * (x.abs() <= 1)  # never clamp: its gradient at ±1 differs between releases of torch
-
-
 def _polynomial(x: Tensor) -> Tensor:
     return (2 * x - x * x.abs()) * (x.abs() <= 1)
 
@@ -68,7 +69,7 @@ def _swish(x: Tensor) -> Tensor:
 
 
 IDENTITY = Estimator("identity", lambda x: x, "1")
-HARD_TANH = Estimator("hard tanh", _hard_tanh, r"\mathbf 1[|x| \le 1]")
+HARD_TANH = Estimator("hard tanh", hard_tanh_carrier, r"\mathbf 1[|x| \le 1]")
 TANH = Estimator("tanh", torch.tanh, r"1 - \tanh^2 x")
 POLYNOMIAL = Estimator("polynomial", _polynomial, r"(2 - 2|x|)\,\mathbf 1[|x| \le 1]")
 """ApproxSign of Bi-Real Net (Liu et al. 2018)."""
@@ -99,29 +100,25 @@ class EstimatorActivation(BinaryActivation):
         return self.estimator(x)
 
 
-def in_activations(network: nn.Module, estimator: Estimator) -> nn.Module:
-    """Use an estimator in all binary activations of a network, which is changed and returned.
+def in_activations(network: Network, estimator: Estimator) -> Network:
+    """A copy of a network with an estimator in all its binary activations.
 
     Raises
     ------
     ValueError
         If the network has no binary activation.
     """
-    found = [
-        (parent, name)
-        for parent in network.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, BinaryActivation)
-    ]
-    if not found:
+
+    def binary(name: str, module: nn.Module) -> bool:
+        return isinstance(module, BinaryActivation)
+
+    if not any(binary(name, module) for name, module in network.named_modules()):
         raise ValueError("The network has no binary activation to use an estimator in.")
-    for parent, name in found:
-        setattr(parent, name, EstimatorActivation(estimator))
-    return network
+    return replace_modules(network, binary, lambda module: EstimatorActivation(estimator))
 
 
-def in_weights(network: nn.Module, estimator: Estimator) -> nn.Module:
-    """Use an estimator in all binary weights of a network, which is changed and returned.
+def in_weights(network: Network, estimator: Estimator) -> Network:
+    """A copy of a network with an estimator in all its binary weights.
 
     The layers' own is the identity, ∂C/∂w = ∂C/∂bin(w); what it gives is multiplied by g'(w).
 
@@ -130,11 +127,10 @@ def in_weights(network: nn.Module, estimator: Estimator) -> nn.Module:
     ValueError
         If the network has no binary weight layer.
     """
+    network = copy.deepcopy(network)
     layers = [layer for layer in weight_layers(network).values() if layer.binary]
     if not layers:
         raise ValueError("The network has no binary weights to use an estimator in.")
     for layer in layers:
-        layer.weight.register_hook(
-            lambda gradient, w=layer.weight: gradient * estimator.slope(w.detach())
-        )
+        layer.binarizer = estimator
     return network

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bnn_geometry.networks.batch_norm import batch_statistics
 from bnn_geometry.networks.layers import weight_layers
 
 
@@ -96,16 +97,12 @@ def class_scores(
                 weight = weight * factor.view(-1, *[1] * (weight.dim() - 1))
             x = module.apply_weight(x, weight)
         elif isinstance(module, _BatchNorm):
-            variance, mean = _running(module, factor) if running else _of_batch(x)
+            variance, mean = _running(module, factor) if running else batch_statistics(x)
             eps = module.eps if epsilon is None else epsilon
             x = _normalize(x, module, variance, mean if subtract_mean else None, eps)
         elif not isinstance(module, nn.Dropout):
             x = module(x)
     return x
-
-
-def _of_batch(x: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.var_mean(x, [axis for axis in range(x.dim()) if axis != 1], correction=0)
 
 
 def _running(norm: _BatchNorm, factor: Tensor | None) -> tuple[Tensor, Tensor]:

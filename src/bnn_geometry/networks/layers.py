@@ -8,6 +8,8 @@ weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
@@ -26,6 +28,8 @@ class _WeightLayer(nn.Module):
             raise ValueError(f"A layer needs at least one input and one output, not shape {shape}.")
         self.binary = binary
         """Whether the layer computes with bin(weight); otherwise it is an ordinary layer."""
+        self.binarizer: Callable[[Tensor], Tensor] = binarize_weight
+        """w^c → w^b with its gradient; another estimator, or noise, may take its place."""
         # NaN until drawn: a layer forgotten by whoever draws must not compute
         self.weight = nn.Parameter(torch.full(shape, torch.nan))
 
@@ -50,7 +54,7 @@ class _WeightLayer(nn.Module):
         Binarized before it is cast: a float32 latent too small for a 16-bit type would become 0
         and lose its sign.
         """
-        weight = binarize_weight(self.weight) if self.binary else self.weight
+        weight = self.binarizer(self.weight) if self.binary else self.weight
         return weight.to(dtype)
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 A weight vector has a length and a direction, and its direction is made of signs and of how the
 magnitudes differ within it. Each function takes one of these away and returns a copy; batch norms
-keep their statistics, see :func:`bnn_geometry.networks.conversion.refit_batch_norm`.
+keep their statistics, see :func:`bnn_geometry.networks.batch_norm.refit_batch_norm`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
 from bnn_geometry.networks.conversion import optimal_scale
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.networks.straight_through import binarize as bin_
+from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -78,7 +78,7 @@ def raise_magnitudes(network: Network, power: float) -> Network:
         # in units of the mean: no power of it overflows
         raised = torch.where(mean > 0, size / mean, 0.0) ** power
         k = (size * raised).sum(1, keepdim=True) / raised.square().sum(1, keepdim=True)
-        return bin_(w) * raised * k.nan_to_num()
+        return binarize(w) * raised * k.nan_to_num()
 
     return _change(network, change)
 
@@ -88,8 +88,25 @@ def _permutation(w: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(w.shape, generator=generator).argsort(1).to(w.device)
 
 
+def shuffled_magnitudes(w: Tensor, generator: torch.Generator) -> Tensor:
+    """Weight vectors that keep their signs and have their magnitudes shuffled among them.
+
+    Parameters
+    ----------
+    w : Tensor, shape (filters, n)
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor, shape (filters, n)
+        bin(w) times a permutation of ``|w|``, in each filter by itself: bin of it is bin(w), but
+        where a magnitude is 0, and its angle to bin(w) is that of w.
+    """
+    return binarize(w) * w.abs().gather(1, _permutation(w, generator))
+
+
 def shuffle_magnitudes(network: Network, generator: torch.Generator) -> Network:
-    """A copy in which every filter keeps its signs and deals its magnitudes anew among them.
+    """A copy in which every filter keeps its signs and has its magnitudes shuffled.
 
     Of the magnitudes' distribution nothing is lost, of their places everything.
 
@@ -98,22 +115,26 @@ def shuffle_magnitudes(network: Network, generator: torch.Generator) -> Network:
     UserError
         As :func:`raise_magnitudes`.
     """
-    return _change(network, lambda name, w: bin_(w) * w.abs().gather(1, _permutation(w, generator)))
+    return _change(network, lambda name, w: shuffled_magnitudes(w, generator))
 
 
 def shuffle_signs(network: Network, generator: torch.Generator) -> Network:
-    """A copy in which every filter keeps its magnitudes and deals its signs anew among them.
+    """A copy in which every filter keeps its magnitudes and has its signs shuffled.
 
     Raises
     ------
     UserError
         As :func:`raise_magnitudes`.
     """
-    return _change(network, lambda name, w: w.abs() * bin_(w).gather(1, _permutation(w, generator)))
+
+    def change(name: str, w: Tensor) -> Tensor:
+        return w.abs() * binarize(w).gather(1, _permutation(w, generator))
+
+    return _change(network, change)
 
 
 @torch.no_grad()
-def turn_like(network: Network, other: nn.Module, generator: torch.Generator) -> Network:
+def rotate_like(network: Network, other: nn.Module, generator: torch.Generator) -> Network:
     """A copy with each filter turned as far as another network's is, in a random direction.
 
     The control for everything that turns weight vectors: what remains of a difference between the
@@ -161,7 +182,7 @@ def _check_same(network: nn.Module, other: nn.Module) -> None:
 
 
 @torch.no_grad()
-def turned_angles(network: nn.Module, other: nn.Module) -> pd.DataFrame:
+def rotation_angles(network: nn.Module, other: nn.Module) -> pd.DataFrame:
     """Angle between the weights of two networks, filter by filter.
 
     Returns

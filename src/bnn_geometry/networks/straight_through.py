@@ -45,15 +45,24 @@ def binarize_weight(w: Tensor) -> Tensor:
     return binarize(w) + (w - w.detach())
 
 
+def hard_tanh_carrier(x: Tensor) -> Tensor:
+    """x where −1 ≤ x ≤ 1, 0 elsewhere: its derivative is that of the hard tanh, with 1 at ±1.
+
+    Not the hard tanh itself, which is ±1 outside: what carries its gradient. NaN if x is not
+    finite.
+    """
+    # Never torch.clamp: its gradient at exactly ±1 differs between releases of torch.
+    return x * (x.abs() <= 1)
+
+
 def binarize_activation(x: Tensor) -> Tensor:
     """Binarize activations; the gradient is cancelled outside [−1, 1].
 
     Forward: bin(x). Backward: ∂C/∂x = ∂C/∂bin(x) where −1 ≤ x ≤ 1 and 0 elsewhere,
     the derivative of the hard tanh. An infinite or NaN activation becomes NaN.
     """
-    # Never torch.clamp: its gradient at exactly ±1 differs between releases of torch.
-    passed = x * (x.abs() <= 1)
-    return binarize(x) + (passed - passed.detach())
+    carrier = hard_tanh_carrier(x)
+    return binarize(x) + (carrier - carrier.detach())
 
 
 def ternarize(x: Tensor, threshold: float | Tensor) -> Tensor:

@@ -1,103 +1,76 @@
-"""Networks changed in one thing.
+"""Networks changed in one thing, as copies.
 
-Two that section 5.1 of the paper speaks of: batch norm that does not subtract the mean, the
-condition that the paper names; and weights that meet independent noise in the place of
-binarization, its noise model taken literally. And one that common code has by mistake: a sign of 0.
+Weights that meet independent noise in the place of binarization, the noise model of section 5.1 of
+the paper taken literally. And a mistake that common code has: a sign of 0.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.networks.straight_through import binarize, binarize_weight
 
-
-class _Dividing(_BatchNorm):
-    # torch's batch norm, and the mean that it subtracted added again
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            axes = [axis for axis in range(x.dim()) if axis != 1]
-            variance, mean = torch.var_mean(x, axes, correction=0)
-        else:
-            variance, mean = self.running_var, self.running_mean
-        subtracted = self.weight * mean / torch.sqrt(variance + self.eps)
-        return super().forward(x) + subtracted.view(1, -1, *[1] * (x.dim() - 2))
+Network = TypeVar("Network", bound=nn.Module)
 
 
-class DividingNorm1d(_Dividing, nn.BatchNorm1d):
-    """Batch norm of (batch, units) without subtracting the mean: γ·x/√(var + ε) + β.
-
-    Parameters and running statistics as in torch's.
-    """
-
-
-class DividingNorm2d(_Dividing, nn.BatchNorm2d):
-    """Likewise of (batch, channels, h, w)."""
+def _binary_layers(network: nn.Module, purpose: str) -> list[BinaryLinear | BinaryConv2d]:
+    layers = [layer for layer in weight_layers(network).values() if layer.binary]
+    if not layers:
+        raise ValueError(f"The network has no binary weights to {purpose}.")
+    return layers
 
 
-def without_mean_subtraction(network: nn.Module) -> nn.Module:
-    """Replace all batch norms by ones that do not; the network is changed and returned.
-
-    Raises
-    ------
-    ValueError
-        If the network has no batch norm.
-    """
-    found = [
-        (parent, name, child)
-        for parent in network.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d)
-    ]
-    if not found:
-        raise ValueError("The network has no batch norm.")
-    for parent, name, norm in found:
-        made = DividingNorm2d if isinstance(norm, nn.BatchNorm2d) else DividingNorm1d
-        replacement = made(norm.num_features, eps=norm.eps, momentum=norm.momentum)
-        replacement.load_state_dict(norm.state_dict())
-        setattr(parent, name, replacement.train(norm.training))
-    return network
-
-
-def add_weight_noise(network: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Compute with w + ε in training, where ε is noise as large as what binarization does.
+class WeightNoise(nn.Module):
+    """w^c → w^c + ε in training, bin(w^c) in evaluation; ε as large as bin(w^c) − w^c.
 
     For each filter Gaussian, independent of w, drawn anew for every pass, of the root mean square
-    of bin(w) − w. In evaluation mode the layers compute with bin(w) as ever. The network is
-    changed and returned; :func:`remove_weight_noise` undoes it.
+    of bin(w) − w.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Of the noise; a copy of the network has a copy of it.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, w: Tensor) -> Tensor:
+        """w of shape (filters, ...)."""
+        if not self.training:
+            return binarize_weight(w)
+        with torch.no_grad():
+            axes = list(range(1, w.dim()))
+            size = (binarize(w) - w).square().mean(axes, keepdim=True).sqrt()
+            noise = torch.empty_like(w).normal_(generator=self.generator) * size
+        return w + noise
+
+
+def add_weight_noise(network: Network, generator: torch.Generator) -> Network:
+    """A copy that computes with w + ε in training: see :class:`WeightNoise`.
+
+    In evaluation mode its layers compute with bin(w) as ever.
 
     Raises
     ------
     ValueError
         If the network has no binary weight layer.
     """
-    layers = [layer for layer in weight_layers(network).values() if layer.binary]
-    if not layers:
-        raise ValueError("The network has no binary weights to add noise to.")
-    for layer in layers:
-        usual = layer.forward_weight
-
-        def noisy(dtype: torch.dtype, layer=layer, usual=usual) -> Tensor:
-            if not layer.training:
-                return usual(dtype)
-            w = layer.weight
-            with torch.no_grad():
-                axes = list(range(1, w.dim()))
-                size = (layer.binary_weight - w).square().mean(axes, keepdim=True).sqrt()
-                noise = torch.empty_like(w).normal_(generator=generator) * size
-            return (w + noise).to(dtype)
-
-        layer.forward_weight = noisy
+    network = copy.deepcopy(network)
+    noise = WeightNoise(generator)
+    for layer in _binary_layers(network, "add noise to"):
+        layer.binarizer = noise.train(layer.training)
     return network
 
 
 @torch.no_grad()
-def signs_after_rounding(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+def signs_after_rounding(network: Network, dtype: torch.dtype) -> Network:
     """A copy that computes with sign(w) of rounded latent weights, where sign(0) = 0.
 
     What code does that casts first and takes the sign then: a latent weight which is rounded to 0
@@ -121,21 +94,11 @@ def signs_after_rounding(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         If the network has no binary weight layer.
     """
     network = copy.deepcopy(network)
-    layers = [layer for layer in weight_layers(network).values() if layer.binary]
-    if not layers:
-        raise ValueError("The network has no binary weights to round.")
-    for layer in layers:
+    for layer in _binary_layers(network, "round"):
         w = layer.weight
         if dtype == torch.int8:
             largest = w.abs().max().clamp(min=torch.finfo(w.dtype).tiny)
             w = (w / largest * 127).round()
         layer.weight.copy_(torch.sign(w.to(dtype)))
         layer.binary = False  # these are what it computes with
-    return network
-
-
-def remove_weight_noise(network: nn.Module) -> nn.Module:
-    """Undo :func:`add_weight_noise`; the network is changed and returned."""
-    for layer in weight_layers(network).values():
-        vars(layer).pop("forward_weight", None)
     return network

@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing.controls import filter_correlations
+from bnn_geometry.probing.correlation import filter_correlations
 
 RIDGE = 1e-6
 """Added to the variance of every component, as a part of the largest: whitening divides by them."""

@@ -9,50 +9,26 @@ prediction when it comes from other images, and an explanation when parts of it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
+from bnn_geometry.networks.magnitudes import shuffled_magnitudes
 from bnn_geometry.networks.straight_through import binarize
-
-_ROUNDING = 1e-12
-
-
-def _ratio(cross: Tensor, first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
-    # cross/√(first·second), NaN where a variance is rounding alone
-    seen = (first > _ROUNDING * scale) & (second > _ROUNDING * scale)
-    r = cross / (first.clamp(min=0).sqrt() * second.clamp(min=0).sqrt())
-    return torch.where(seen, r.clamp(-1, 1), torch.nan)
+from bnn_geometry.probing.correlation import (
+    above_rounding,
+    filter_correlations,
+    pearson,
+    quartiles,
+)
 
 
-def filter_correlations(first: Tensor, second: Tensor, x: Tensor) -> Tensor:
-    """Pearson correlation of x·v with x·u over a sample of x, for each pair of vectors.
-
-    Parameters
-    ----------
-    first, second : Tensor, shape (filters, n)
-        v and u, in pairs.
-    x : Tensor, shape (samples, n)
-
-    Returns
-    -------
-    Tensor of float64, shape (filters,)
-        NaN where one of the two does not vary.
-    """
-    x = x.double()
-    a, b = (x @ v.double().T for v in (first, second))
-    scale = a.square().mean(0) + b.square().mean(0)
-    a, b = a - a.mean(0), b - b.mean(0)
-    return _ratio((a * b).mean(0), a.square().mean(0), b.square().mean(0), scale)
-
-
-def permuted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The sample with every coordinate permuted by itself: its marginals, and no covariance.
+def shuffled(x: Tensor, generator: torch.Generator) -> Tensor:
+    """The sample with every coordinate shuffled by itself: its marginals, and no covariance.
 
     Parameters
     ----------
@@ -66,7 +42,7 @@ def permuted(x: Tensor, generator: torch.Generator) -> Tensor:
 def control_correlations(
     weight: Tensor, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """The correlation of x·w^b with x·w^c of each filter, and four controls.
+    """The correlation of x·w^b with x·w^c of each filter, and five controls.
 
     Parameters
     ----------
@@ -82,26 +58,34 @@ def control_correlations(
         ``measured``; ``permuted inputs``: every coordinate permuted across images and positions;
         ``random weights``: the layer's latent weights dealt anew among its filters and coordinates;
         ``wrong pairing``: each filter's latent weights with the binary weights of the next one;
-        ``white inputs``: the cosine of the angle between w^c and w^b. NaN where a dot product does
-        not vary, and for the wrong pairing of a single filter.
+        ``white inputs``: the cosine of the angle between w^c and w^b;
+        ``shuffled magnitudes``: each filter keeps its signs, and its magnitudes are shuffled among
+        its coordinates, so that w^b and the angle stay. NaN where a dot product does not vary, and
+        for the wrong pairing of a single filter.
     """
     w = weight.detach().flatten(1).double().cpu()
     b = binarize(w)
     dealt = w.flatten()[torch.randperm(w.numel(), generator=generator)].reshape(w.shape)
     alone = torch.full((len(w),), torch.nan, dtype=torch.float64)
-    return {
+    found = {
         "measured": filter_correlations(w, b, x),
-        "permuted inputs": filter_correlations(w, b, permuted(x, generator)),
+        "permuted inputs": filter_correlations(w, b, shuffled(x, generator)),
         "random weights": filter_correlations(dealt, binarize(dealt), x),
         "wrong pairing": filter_correlations(w, b.roll(-1, 0), x) if len(w) > 1 else alone,
-        "white inputs": _bilinear(w, b, lambda v: v),
+        "white inputs": _bilinear(w, b, lambda v: v, w.shape[1]),
     }
+    # a generator in the same state: how many numbers are drawn of the other one stays as it was
+    own = torch.Generator().set_state(generator.get_state())
+    u = shuffled_magnitudes(w, own)
+    return found | {"shuffled magnitudes": filter_correlations(u, b, x)}
 
 
-def _bilinear(w: Tensor, b: Tensor, apply) -> Tensor:
-    sw, sb = apply(w), apply(b)
-    first, second = (w * sw).sum(1), (b * sb).sum(1)
-    return _ratio((w * sb).sum(1), first, second, first + second)
+def _bilinear(
+    w: Tensor, b: Tensor, apply: Callable[[Tensor], Tensor], trace: Tensor | float
+) -> Tensor:
+    # wᵀΣb/√(wᵀΣw·bᵀΣb) of a Σ that is given as v → Σv, with its trace E‖x‖²
+    variances = (above_rounding((v * apply(v)).sum(1), trace * v.square().sum(1)) for v in (w, b))
+    return pearson((w * apply(b)).sum(1), *variances)
 
 
 def predicted_correlations(
@@ -135,10 +119,11 @@ def predicted_correlations(
     b = binarize(w)
     x = x.double()
     x = x - x.mean(0)
+    variances = x.square().mean(0)
     found = {
         "covariance": filter_correlations(w, b, x),
-        "identity": _bilinear(w, b, lambda v: v),
-        "diagonal": _bilinear(w, b, lambda v: v * x.square().mean(0)),
+        "identity": _bilinear(w, b, lambda v: v, w.shape[1]),
+        "diagonal": _bilinear(w, b, lambda v: v * variances, variances.sum()),
     }
     if isinstance(layer, BinaryConv2d):
         channels, pixels = layer.weight.shape[1], layer.weight[0, 0].numel()
@@ -150,20 +135,22 @@ def predicted_correlations(
             v = v.reshape(-1, channels, pixels)
             return torch.einsum("cd,fdq,qp->fcp", between_channels, v, between_pixels).flatten(1)
 
-        found["channel × space"] = _bilinear(w, b, product)
+        trace = between_channels.trace() * between_pixels.trace()
+        found["channel × space"] = _bilinear(w, b, product, trace)
     most = min(max(components), *x.shape)
     _, size, axes = randomized_svd(x.numpy(), most, random_state=seed)
     along_w, along_b = (v @ torch.from_numpy(axes.T.copy()) for v in (w, b))
     size = torch.from_numpy(size)
     for k in components:
         name = f"{k} component" + "s" * (k > 1)
-        first, second = along_w[:, :k] * size[:k], along_b[:, :k] * size[:k]
-        squares = first.square().sum(1), second.square().sum(1)
-        found[name] = _ratio((first * second).sum(1), *squares, sum(squares))
+        strongest = size[:k].square()
+        found[name] = _bilinear(
+            along_w[:, :k], along_b[:, :k], lambda v, s=strongest: v * s, strongest.sum()
+        )
     return found
 
 
-def quartiles(correlations: dict[str, Tensor]) -> pd.DataFrame:
+def quartile_table(correlations: dict[str, Tensor]) -> pd.DataFrame:
     """Median and quartiles over filters of several correlations, filters without one left out.
 
     Returns
@@ -172,10 +159,6 @@ def quartiles(correlations: dict[str, Tensor]) -> pd.DataFrame:
         Index: their names. Columns filter_r_25, filter_r, filter_r_75 and filters, how many have
         one.
     """
-    rows = {}
-    for name, r in correlations.items():
-        finite = r[torch.isfinite(r)].numpy()
-        middle = np.percentile(finite, [25, 50, 75]) if len(finite) else [np.nan] * 3
-        rows[name] = [*middle, len(finite)]
+    rows = {name: [*quartiles(r), int(torch.isfinite(r).sum())] for name, r in correlations.items()}
     columns = ["filter_r_25", "filter_r", "filter_r_75", "filters"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype({"filters": int})

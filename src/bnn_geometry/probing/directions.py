@@ -18,8 +18,8 @@ from torch import Tensor
 from bnn_geometry.errors import UserError
 from bnn_geometry.geometry.angles import angle
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing.controls import filter_correlations
-from bnn_geometry.probing.samples import LayerSample
+from bnn_geometry.probing.correlation import filter_correlations
+from bnn_geometry.probing.layer_inputs import LayerSample
 
 KINDS = ("principal", "discriminant", "random")
 
@@ -57,7 +57,7 @@ def informative_directions(
     Parameters
     ----------
     samples : dict of str to LayerSample
-        From :func:`bnn_geometry.probing.samples.sample_inputs`.
+        From :func:`bnn_geometry.probing.layer_inputs.sample_inputs`.
     labels : Tensor of int64, shape (images,)
         Classes of the images.
     count : int
@@ -135,7 +135,7 @@ def readout_errors(
     Parameters
     ----------
     train, test : dict of str to LayerSample
-        From :func:`bnn_geometry.probing.samples.sample_inputs`, of different images.
+        From :func:`bnn_geometry.probing.layer_inputs.sample_inputs`, of different images.
     train_labels, test_labels : Tensor of int64
         Classes of their images.
 

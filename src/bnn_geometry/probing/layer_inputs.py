@@ -1,17 +1,17 @@
-"""What enters every weight layer while a network runs: what all probes look at."""
+"""What enters every weight layer while a network runs: all of it, or a random sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 from tqdm import tqdm
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import scale_images
+from bnn_geometry.networks.inference import inference, scale_images
 from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
 from bnn_geometry.networks.straight_through import binarize
 
@@ -84,7 +84,6 @@ class _Activations:
         return None
 
 
-@torch.no_grad()
 def observe(
     network: nn.Module,
     images: Tensor,
@@ -98,7 +97,7 @@ def observe(
     Parameters
     ----------
     network : Module
-        Any network with :class:`BinaryLinear` or :class:`BinaryConv2d` in it; its mode is restored.
+        Any network with :class:`BinaryLinear` or :class:`BinaryConv2d` in it.
     images : Tensor of uint8, shape (images, channels, h, w)
     see : callable
         Called for every batch and every weight layer, in the order in which they run.
@@ -140,19 +139,9 @@ def observe(
         for module in network.modules()
         if isinstance(module, BinaryActivation)
     ]
-    device = next(network.parameters()).device
-    # cuDNN would round the factors of a float32 convolution to 10 bits
-    exact = (
-        torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        if device.type == "cuda"
-        else nullcontext()
-    )
-    was_training = network.training
-    network.eval()
     try:
         with (
-            exact,
-            torch.autocast(device.type, enabled=False),
+            inference(network) as device,
             # disable=None: no bar where standard error is no terminal
             tqdm(total=len(images), unit=" images", disable=None if progress else True) as bar,
         ):
@@ -162,9 +151,96 @@ def observe(
                 network(scale_images(batch.to(device)))
                 bar.update(len(batch))
     finally:
-        network.train(was_training)
         for handle in handles:
             handle.remove()
     for name in layers:
         if name not in used:
             raise UserError(f"Layer {name} took no part when the network ran: it cannot be probed.")
+
+
+@dataclass(frozen=True)
+class LayerSample:
+    """Input vectors of one weight layer.
+
+    Attributes
+    ----------
+    x : Tensor of float32, shape (samples, n)
+        Vectors with which the weight vectors are multiplied: patches of a convolution (channel by
+        channel, as weights are laid out, and 0 where it pads), whole activations of a dense layer.
+    image : Tensor of int64, shape (samples,)
+        The image from which each of them comes.
+    """
+
+    x: Tensor
+    image: Tensor
+
+
+def _patches(x: Tensor, layer: BinaryConv2d, image: Tensor, where: Tensor) -> Tensor:
+    # The patches around some pixels, (patches, channels · k · k); all of them would be k² images.
+    k, width = layer.weight.shape[-1], x.shape[-1]
+    padded = F.pad(x, (layer.padding,) * 4)
+    row = (where // width)[:, None, None] + torch.arange(k, device=x.device)[:, None]
+    column = (where % width)[:, None, None] + torch.arange(k, device=x.device)
+    return padded[image[:, None, None], :, row, column].permute(0, 3, 1, 2).flatten(1)
+
+
+def sample_inputs(
+    network: nn.Module,
+    images: Tensor,
+    *,
+    samples: int,
+    generator: torch.Generator,
+    batch_size: int = 50,
+) -> dict[str, LayerSample]:
+    """Draw input vectors of every weight layer at random while the network runs.
+
+    Every image gives the same number of vectors to a layer, but for one; where in the image is
+    random. Of a dense layer, which mostly has one vector for each image, there are at most as many
+    as images.
+
+    Parameters
+    ----------
+    network, images, batch_size
+        As for :func:`observe`; the sample does not depend on the batch size.
+    samples : int
+        Vectors for each layer.
+    generator : torch.Generator
+
+    Returns
+    -------
+    dict of str to LayerSample
+        By layer, in their order.
+
+    Raises
+    ------
+    UserError
+        As :func:`observe`.
+    ValueError
+        If samples is below 1.
+    """
+    if samples < 1:
+        raise ValueError(f"A sample has at least one vector, not {samples}.")
+    layers = weight_layers(network)
+    chosen = {}
+    for name, layer in layers.items():
+        count = samples if isinstance(layer, BinaryConv2d) else min(samples, len(images))
+        order = torch.randperm(max(len(images), 1), generator=generator)
+        image = order.repeat(-(-count // len(order)))[:count].sort().values
+        chosen[name] = (image, torch.rand(count, generator=generator, dtype=torch.float64))
+    parts: dict[str, list[Tensor]] = {name: [] for name in layers}
+    first = 0  # image of the batch that is running
+
+    def see(at: LayerInput) -> None:
+        image, fraction = chosen[at.name]
+        here = (image >= first) & (image < first + len(at.x))
+        local = (image[here] - first).to(at.x.device)
+        convolution = isinstance(at.layer, BinaryConv2d)
+        x = at.x if convolution else at.x.reshape(len(at.x), -1, at.layer.fan_in)
+        positions = x.shape[-2] * x.shape[-1] if convolution else x.shape[1]
+        where = (fraction[here] * positions).long().to(x.device)
+        found = _patches(x, at.layer, local, where) if convolution else x[local, where]
+        parts[at.name].append(found.cpu())
+
+    for first in range(0, max(len(images), 1), batch_size):
+        observe(network, images[first : first + batch_size], see, batch_size=batch_size)
+    return {name: LayerSample(torch.cat(x), chosen[name][0]) for name, x in parts.items()}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing.correlation import quartiles
+from bnn_geometry.probing.dot_products import as_table, probe_weights
+from bnn_geometry.probing.weights import weight_angles
 
 COLUMNS = [
     *("layer", "n", "r", "filter_r_25", "filter_r", "filter_r_75"),
@@ -16,15 +15,12 @@ COLUMNS = [
 ]
 
 
-def measure(network: nn.Module, images: Tensor) -> pd.DataFrame:
+def measure_layers(network: nn.Module, images: Tensor) -> pd.DataFrame:
     r"""Correlation of x·w^b with x·w^c and angle between w^b and w^c, in every weight layer.
-
-    In float32 on every device.
 
     Parameters
     ----------
     network : Module
-        Its mode is restored.
     images : Tensor of uint8, shape (images, channels, h, w)
 
     Returns
@@ -39,11 +35,8 @@ def measure(network: nn.Module, images: Tensor) -> pd.DataFrame:
     UserError
         As :func:`bnn_geometry.probing.dot_products.probe_weights`.
     """
-    on_gpu = next(network.parameters()).device.type == "cuda"
-    # cuDNN would round the factors of a float32 convolution to 10 bits
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if on_gpu else nullcontext():
-        table = probes.as_table(probes.probe_weights(network, images))
-    angles = probes.weight_angles(network).groupby("layer", sort=False)["angle"]
-    for part, column in ((0.25, "angle_25"), (0.5, "angle"), (0.75, "angle_75")):
-        table[column] = angles.quantile(part)
+    table = as_table(probe_weights(network, images))
+    angles = weight_angles(network).groupby("layer", sort=False)["angle"]
+    for i, column in enumerate(("angle_25", "angle", "angle_75")):
+        table[column] = angles.agg(lambda z, i=i: quartiles(z)[i])
     return table.reset_index()[COLUMNS]

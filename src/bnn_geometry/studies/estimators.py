@@ -20,10 +20,9 @@ from torch import nn
 from bnn_geometry import storage
 from bnn_geometry.book.presets import SMALL_CIFAR10
 from bnn_geometry.data.datasets import Dataset
-from bnn_geometry.networks import conversion as convert
-from bnn_geometry.networks import estimators, variants
+from bnn_geometry.networks import batch_norm, conversion, estimators, variants
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.probing import measurements, weight_noise
+from bnn_geometry.probing import measurements, weights
 from bnn_geometry.training import loop as training
 from bnn_geometry.training.recipes import Recipe
 
@@ -63,7 +62,7 @@ VARIANTS: dict[str, Change] = {
     "weights: tanh": _weights(estimators.TANH),
     "weights: polynomial": _weights(estimators.POLYNOMIAL),
     "weights: swish-like": _weights(estimators.SWISH),
-    "mean not subtracted": variants.without_mean_subtraction,
+    "mean not subtracted": batch_norm.without_mean_subtraction,
     "independent noise": _noise,
 }
 """Name of each variant and what it changes of a network before training. In the reference the
@@ -85,10 +84,10 @@ class Study:
         latent_error, of the one that computes with w^c in the place of w^b (fractions).
     layers : DataFrame
         variant, seed, epoch (0: untrained) and the columns of
-        :func:`bnn_geometry.probing.measurements.measure`.
+        :func:`bnn_geometry.probing.measurements.measure_layers`.
     noise : DataFrame
         Of the reference: seed, epoch, the columns of
-        :func:`bnn_geometry.probing.weight_noise.measure`,
+        :func:`bnn_geometry.probing.weights.weight_noise_statistics`,
         and the cosines of ε with itself one step (step_cosine) and one epoch (epoch_cosine)
         before; NaN where there was none.
     settings : dict
@@ -120,17 +119,21 @@ class _Recorder:
         self.noise: list[pd.DataFrame] = []
 
     def see(self, epoch: int) -> None:
-        self.layers.append(measurements.measure(self._network, self._images).assign(epoch=epoch))
+        self.layers.append(
+            measurements.measure_layers(self._network, self._images).assign(epoch=epoch)
+        )
         if not self._follow_noise:
             return
-        now = weight_noise.differences(self._network)
-        table = weight_noise.measure(self._network, self._batch.images, self._batch.labels)
+        now = weights.weight_noise(self._network)
+        table = weights.weight_noise_statistics(
+            self._network, self._batch.images, self._batch.labels
+        )
         for column, before in (
             ("step_cosine", self._step_before),
             ("epoch_cosine", self._epoch_before),
         ):
             table[column] = [
-                weight_noise.cosine(now[name], before[name]) if before else np.nan
+                weights.cosine(now[name], before[name]) if before else np.nan
                 for name in table["layer"]
             ]
         self.noise.append(table.assign(epoch=epoch))
@@ -138,7 +141,7 @@ class _Recorder:
 
     def on_step(self, step: int, steps: int, loss: torch.Tensor, *, epochs: int) -> None:
         if self._follow_noise and (step + 1) % (steps // epochs) == 0:
-            self._step_before = weight_noise.differences(self._network)
+            self._step_before = weights.weight_noise(self._network)
 
 
 def run(
@@ -187,14 +190,15 @@ def run(
         on_step=partial(recorder.on_step, epochs=recipe.epochs),
     )
     last = trained.history.iloc[-1]
-    network = variants.remove_weight_noise(network)
     seen = dataset.train.sample(min(2000, len(dataset.train.labels)), 1).images
-    latent = convert.compute_with_latents(network, weight_layers(network))
+    latent = conversion.compute_with_latents(network, weight_layers(network))
     errors = {
         "train_error": last["train_error"],
         "test_error": last["test_error"],
-        "refitted_error": training.evaluate(convert.refit_batch_norm(network, seen), dataset.test),
-        "latent_error": training.evaluate(convert.refit_batch_norm(latent, seen), dataset.test),
+        "refitted_error": training.evaluate(
+            batch_norm.refit_batch_norm(network, seen), dataset.test
+        ),
+        "latent_error": training.evaluate(batch_norm.refit_batch_norm(latent, seen), dataset.test),
     }
     tables = {
         "errors": pd.DataFrame([errors]),

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry import storage
-from bnn_geometry.networks import conversion as convert
 from bnn_geometry.networks import magnitudes
+from bnn_geometry.networks.batch_norm import refit_batch_norm
+from bnn_geometry.networks.conversion import binarize_network
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.training.loop import evaluate
 
@@ -63,7 +64,7 @@ def parts() -> list[Conversion]:
     """Weights, scaled weights, activations and both, of the whole network; nothing comes first."""
 
     def of(name: str, **what: bool) -> Conversion:
-        return Conversion("parts", name, lambda net: convert.binarize(net, **what))
+        return Conversion("parts", name, lambda net: binarize_network(net, **what))
 
     return [
         Conversion("parts", "nothing", lambda net: net),
@@ -83,7 +84,9 @@ def layer_by_layer(network: nn.Module) -> list[Conversion]:
 
     def of(group: str, name: str, layers: list[str]) -> Conversion:
         return Conversion(
-            group, name, lambda net: convert.binarize(net, activations=True, layers=layers)
+            group,
+            name,
+            lambda net: binarize_network(net, activations=True, layers=layers),
         )
 
     return [
@@ -100,7 +103,7 @@ def of_magnitudes() -> list[Conversion]:
         return torch.Generator().manual_seed(SHUFFLE_SEED)
 
     def turned(like: Callable[[nn.Module], nn.Module]) -> Callable[[nn.Module], nn.Module]:
-        return lambda net: magnitudes.turn_like(net, like(net), generator())
+        return lambda net: magnitudes.rotate_like(net, like(net), generator())
 
     def power(p: float) -> Callable[[nn.Module], nn.Module]:
         return lambda net: magnitudes.raise_magnitudes(net, p)
@@ -158,8 +161,8 @@ def measure(
         degrees), kept and refitted (fractions of the test images), test_images.
     """
     changed = conversion.apply(network)
-    refitted = convert.refit_batch_norm(changed, training_images)
-    angles = magnitudes.turned_angles(network, changed)["angle"]
+    refitted = refit_batch_norm(changed, training_images)
+    angles = magnitudes.rotation_angles(network, changed)["angle"]
     return {
         "group": conversion.group,
         "converted": conversion.name,

@@ -19,7 +19,7 @@ from bnn_geometry.data.datasets import Dataset
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.probing import dot_products as probes
+from bnn_geometry.probing import dot_products, weights
 from bnn_geometry.training import int8 as latents
 from bnn_geometry.training.loop import evaluate
 from bnn_geometry.training.runs import MEASURED_SEED, Run, fill, read
@@ -44,7 +44,7 @@ def rounding_cost(
         w^c and w^b, without its sign) and angle_change_max, in degrees; with images also r (Pearson
         of x·w^b and x·w^c, all filters pooled) before and r_rounded after.
     """
-    before, after = (probes.weight_angles(network) for network in (exact, rounded))
+    before, after = (weights.weight_angles(network) for network in (exact, rounded))
     before["change"] = (after["angle"] - before["angle"]).abs()
     by_layer = before.groupby("layer", sort=False)
     table = pd.DataFrame(
@@ -56,7 +56,7 @@ def rounding_cost(
     )
     if images is not None:
         for column, network in (("r", exact), ("r_rounded", rounded)):
-            table[column] = probes.as_table(probes.probe_weights(network, images))["r"]
+            table[column] = dot_products.as_table(dot_products.probe_weights(network, images))["r"]
     return table
 
 

@@ -39,7 +39,7 @@ from bnn_geometry import paths, storage
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.probing.measurements import measure
+from bnn_geometry.probing.measurements import measure_layers
 from bnn_geometry.training import checkpoint
 from bnn_geometry.training import int8 as latents
 from bnn_geometry.training.code import code_hash, code_hashes, commit
@@ -87,7 +87,7 @@ class Run:
     history : DataFrame
         See :class:`bnn_geometry.training.loop.Trained`.
     measurements : DataFrame or None
-        Columns epoch and those of :func:`bnn_geometry.probing.measurements.measure`.
+        Columns epoch and those of :func:`bnn_geometry.probing.measurements.measure_layers`.
     weights : dict of str to Tensor
         State dict of the network; latent weights that were published in eight bits as float32.
         Empty where the run was published without its weights.
@@ -376,7 +376,7 @@ def make(
     resume : bool
         Go on with what is in the folder, if anything is; a finished run is read.
     measured : int
-        Test images on which :func:`bnn_geometry.probing.measurements.measure` looks at the
+        Test images on which :func:`bnn_geometry.probing.measurements.measure_layers` looks at the
         network after
         every epoch; the same ones for every run. 0: none.
     kept_epochs : collection of int
@@ -413,7 +413,7 @@ def make(
 
         def look(network: ConvNet | MLP, row: dict[str, float]) -> None:
             if measured:
-                table = measure(network, images)
+                table = measure_layers(network, images)
                 table.insert(0, "epoch", row["epoch"])
                 rows.extend(table.to_dict("records"))
             if row["epoch"] in kept_epochs:

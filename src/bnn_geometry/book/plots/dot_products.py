@@ -70,7 +70,7 @@ def plot_angle_densities(
     Parameters
     ----------
     angles : DataFrame
-        From :func:`bnn_geometry.probing.dot_products.weight_angles`.
+        From :func:`bnn_geometry.probing.weights.weight_angles`.
     axes : sequence of Axes
         At least one for each layer.
     lines : dict

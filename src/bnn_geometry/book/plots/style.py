@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
-    from bnn_geometry.probing.dot_products import LayerStatistics
+    from bnn_geometry.probing.joint_statistics import LayerStatistics
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = (sns.color_palette("colorblind")[i] for i in range(5))
 GREY = "0.45"
@@ -154,7 +154,7 @@ def plot_weight_angles(angles: pd.DataFrame, ax: Axes, *, limits: dict[str, floa
     Parameters
     ----------
     angles : DataFrame
-        From :func:`bnn_geometry.probing.dot_products.weight_angles`.
+        From :func:`bnn_geometry.probing.weights.weight_angles`.
     ax : Axes
     limits : dict
         Label → angle in degrees, drawn as horizontal lines.
@@ -175,7 +175,7 @@ def plot_angle_comparison(
     Parameters
     ----------
     angles : sequence of two (label, DataFrame)
-        From :func:`bnn_geometry.probing.dot_products.weight_angles`.
+        From :func:`bnn_geometry.probing.weights.weight_angles`.
     ax : Axes
     limits : dict
         Label → angle in degrees, drawn as horizontal lines.

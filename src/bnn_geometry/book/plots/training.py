@@ -114,7 +114,7 @@ def plot_latent_histograms(
     ----------
     histograms : DataFrame
         Columns layer, left, right, density; see
-        :func:`bnn_geometry.probing.dot_products.latent_histograms`.
+        :func:`bnn_geometry.probing.weights.latent_histograms`.
     axes : sequence of Axes
         At least one for each layer.
     start : float, optional

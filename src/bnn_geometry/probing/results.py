@@ -12,15 +12,15 @@ from safetensors.numpy import load_file, save_file
 
 from bnn_geometry import paths, storage
 from bnn_geometry.data.datasets import Provenance
-from bnn_geometry.probing.dot_products import LayerStatistics, as_table
-from bnn_geometry.training.runs import versions
+from bnn_geometry.probing.dot_products import as_table
+from bnn_geometry.probing.joint_statistics import LayerStatistics
 
 FILE, ARRAYS = "probe.json", "statistics.safetensors"
 SCALARS = ("fan_in", "values", "r", "centred_r", "slope", "intercept", "disagreement")
 
 
 @dataclass(frozen=True, eq=False)
-class Probed:
+class ProbeResults:
     """Statistics of one run's dot products.
 
     Attributes
@@ -63,7 +63,7 @@ def _sparse(histogram: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np
     return cells.astype(np.int32), histogram.ravel()[cells]
 
 
-def write(path: Path, probed: Probed) -> None:
+def write(path: Path, results: ProbeResults) -> None:
     """Write a folder with all that was found; whole, or not at all.
 
     Raises
@@ -73,7 +73,7 @@ def write(path: Path, probed: Probed) -> None:
     """
     layers: dict[str, list[dict[str, Any]]] = {}
     arrays: dict[str, NDArray] = {}
-    for comparison, statistics in probed.statistics.items():
+    for comparison, statistics in results.statistics.items():
         layers[comparison] = []
         for found in statistics:
             # JSON has no NaN
@@ -85,12 +85,12 @@ def write(path: Path, probed: Probed) -> None:
             arrays[f"{key}.filter_r"] = np.asarray(found.filter_r, dtype=np.float64)
             arrays[f"{key}.cells"], arrays[f"{key}.counts"] = _sparse(found.histogram)
     values = {
-        "run": probed.run,
-        "of_sha256": probed.of_sha256,
-        "data": asdict(probed.data) | {"path": None},  # of no use on another machine
-        "images": probed.images,
-        "versions": versions(),
-        "bins": len(next(iter(probed.statistics.values()))[0].histogram),
+        "run": results.run,
+        "of_sha256": results.of_sha256,
+        "data": asdict(results.data) | {"path": None},  # of no use on another machine
+        "images": results.images,
+        "versions": storage.versions(),
+        "bins": len(next(iter(results.statistics.values()))[0].histogram),
         "statistics": layers,
     }
     with storage.new_folder(path) as folder:
@@ -99,7 +99,7 @@ def write(path: Path, probed: Probed) -> None:
         storage.write_manifest(folder, FILE, values, [ARRAYS])
 
 
-def read(path: Path) -> Probed:
+def read(path: Path) -> ProbeResults:
     """Read a folder and verify every hash in it.
 
     Raises
@@ -129,7 +129,7 @@ def read(path: Path) -> Probed:
                         limits=tuple(row["limits"]),
                     )
                 )
-        return Probed(
+        return ProbeResults(
             values["run"],
             values["of_sha256"],
             Provenance(**values["data"]),
@@ -138,7 +138,7 @@ def read(path: Path) -> Probed:
         )
 
 
-def published(run: str) -> Probed:
+def published(run: str) -> ProbeResults:
     """The measurements of a published run: folder ``probe-`` and its name, beside it.
 
     Raises

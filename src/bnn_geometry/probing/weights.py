@@ -1,7 +1,8 @@
-r"""The paper's noise, measured: :math:`\varepsilon = \mathrm{bin}(w) - w` in a network.
+r"""Latent weights beside binary ones: angles, distributions, and the paper's noise.
 
 Section 5.1 reads the training of binary weights as :math:`-\delta u = \nabla L(u + \varepsilon)`
-"where ε is noise that models the fact that f(u) corrupts u". Here u are the latent weights.
+"where ε is noise that models the fact that f(u) corrupts u". Here u are the latent weights, and
+:math:`\varepsilon = \mathrm{bin}(w) - w`.
 """
 
 from __future__ import annotations
@@ -16,16 +17,75 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import scale_images
+from bnn_geometry.networks.inference import device_of, full_precision, scale_images
 from bnn_geometry.networks.layers import weight_layers
 
-COLUMNS = [
+NOISE_COLUMNS = [
     *("layer", "weights", "size", "cosine_latent", "cosine_gradient"),
     *("skewness", "kurtosis", "distance"),
 ]
 
 
-def differences(network: nn.Module) -> dict[str, Tensor]:
+@torch.no_grad()
+def weight_angles(network: nn.Module) -> pd.DataFrame:
+    """Angle between w^c and w^b of every filter.
+
+    Returns
+    -------
+    DataFrame
+        Columns layer, n (fan-in), filter, angle (degrees), in the order of the layers.
+    """
+    frames = []
+    for name, layer in weight_layers(network).items():
+        angle = layer.latent_angles()
+        frames.append(
+            pd.DataFrame(
+                {
+                    "layer": name,
+                    "n": layer.fan_in,
+                    "filter": range(len(angle)),
+                    "angle": angle.cpu().numpy(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+@torch.no_grad()
+def latent_histograms(network: nn.Module, bins: int = 40) -> pd.DataFrame:
+    """How the latent weights of every layer are distributed on [−1, 1].
+
+    Parameters
+    ----------
+    network : Module
+    bins : int
+        Of equal width; the last one holds +1.
+
+    Returns
+    -------
+    DataFrame
+        Columns layer, left, right (edges of a bin) and density; each layer's density integrates to
+        the part of its weights that lie in [−1, 1], all of them where they are clipped.
+    """
+    edges = np.linspace(-1, 1, bins + 1)
+    frames = []
+    for name, layer in weight_layers(network).items():
+        w = layer.weight.double().flatten().cpu().numpy()
+        counts, _ = np.histogram(w, edges)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "layer": name,
+                    "left": edges[:-1],
+                    "right": edges[1:],
+                    "density": counts / (len(w) * np.diff(edges)),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def weight_noise(network: nn.Module) -> dict[str, Tensor]:
     """ε = bin(w) − w of each weight layer: new tensors of the shape of its weights."""
     return {
         name: layer.binary_weight - layer.weight.detach()
@@ -39,7 +99,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(a @ b / (a.norm() * b.norm()))
 
 
-def measure(network: nn.Module, images: Tensor, labels: Tensor) -> pd.DataFrame:
+def weight_noise_statistics(network: nn.Module, images: Tensor, labels: Tensor) -> pd.DataFrame:
     """Size of ε in each layer, its cosines with w and with the gradient, and how Gaussian it is.
 
     The gradient is that of the cross-entropy on these images with respect to the binary weights,
@@ -71,13 +131,15 @@ def measure(network: nn.Module, images: Tensor, labels: Tensor) -> pd.DataFrame:
     for layer in weight_layers(copied).values():
         if not torch.isfinite(layer.weight).all():
             raise UserError("There are weights that are not finite: they differ by no number.")
-    with torch.enable_grad():
-        loss = F.cross_entropy(copied(scale_images(images)).float(), labels)
+    device = device_of(copied)
+    with torch.enable_grad(), full_precision(device):
+        scores = copied(scale_images(images.to(device)))
+        loss = F.cross_entropy(scores, labels.to(device))
         weights = {name: layer.weight for name, layer in weight_layers(copied).items()}
         gradients = torch.autograd.grad(loss, [*weights.values()], allow_unused=True)
     rows = []
-    for (name, epsilon), gradient in zip(differences(copied).items(), gradients, strict=True):
-        entries = epsilon.double().flatten().numpy()
+    for (name, epsilon), gradient in zip(weight_noise(copied).items(), gradients, strict=True):
+        entries = epsilon.double().flatten().cpu().numpy()
         spread = entries.std()
         standard = (entries - entries.mean()) / spread if spread else entries
         rows.append(
@@ -92,4 +154,4 @@ def measure(network: nn.Module, images: Tensor, labels: Tensor) -> pd.DataFrame:
                 float(stats.kstest(standard, "norm").statistic),
             )
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=NOISE_COLUMNS)

@@ -1,0 +1,40 @@
+"""Put other modules in the place of some of a network's, in a copy of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def replace_modules(
+    network: Network,
+    chosen: Callable[[str, nn.Module], bool],
+    make: Callable[[nn.Module], nn.Module],
+) -> Network:
+    """A copy of a network with other modules in the place of some.
+
+    Parameters
+    ----------
+    network : Module
+    chosen : callable
+        ``chosen(name, module)`` says whether to replace a module below the network. One that is
+        registered under several names is asked about, and replaced, under each.
+    make : callable
+        ``make(module)`` returns what takes its place, in its mode; called once for each module, so
+        that one shared by several names stays shared. It is given the copy's module and may keep
+        its parameters.
+    """
+    network = copy.deepcopy(network)
+    made: dict[nn.Module, nn.Module] = {}
+    for name, module in [*network.named_modules(remove_duplicate=False)]:
+        if name and chosen(name, module):
+            if module not in made:
+                made[module] = make(module).train(module.training)
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, made[module])
+    return network
