@@ -8,8 +8,10 @@ computes the hashes anew.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -31,6 +33,14 @@ def file_hash(path: Path) -> str:
 def text_hash(text: str) -> str:
     """SHA-256 of a text in UTF-8, as hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result's bits."""
+    libraries = ("torch", "torchvision", "numpy")
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in libraries
+    }
 
 
 def sync(path: Path) -> None:

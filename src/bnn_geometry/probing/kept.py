@@ -13,7 +13,6 @@ from safetensors.numpy import load_file, save_file
 from bnn_geometry import paths, storage
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.probing.dot_products import LayerStatistics, as_table
-from bnn_geometry.training.runs import versions
 
 FILE, ARRAYS = "probe.json", "statistics.safetensors"
 SCALARS = ("fan_in", "values", "r", "centred_r", "slope", "intercept", "disagreement")
@@ -89,7 +88,7 @@ def write(path: Path, probed: Probed) -> None:
         "of_sha256": probed.of_sha256,
         "data": asdict(probed.data) | {"path": None},  # of no use on another machine
         "images": probed.images,
-        "versions": versions(),
+        "versions": storage.versions(),
         "bins": len(next(iter(probed.statistics.values()))[0].histogram),
         "statistics": layers,
     }

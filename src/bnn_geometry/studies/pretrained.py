@@ -20,7 +20,7 @@ from bnn_geometry import storage
 from bnn_geometry.networks import conversion as convert
 from bnn_geometry.networks import magnitudes
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.training.loop import evaluate
+from bnn_geometry.training.evaluation import evaluate
 
 if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Split
