@@ -22,8 +22,8 @@ from pathlib import Path
 
 from _machine import processor, versions
 
+from bnn_geometry import data
 from bnn_geometry.book import presets
-from bnn_geometry.data import datasets as data
 
 ROOT = Path(__file__).resolve().parents[1]
 JUPYTER_BOOK = Path(sys.executable).with_name("jupyter-book")

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from _machine import peak_mib, processor, versions
 
+from bnn_geometry import training
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import dot_products
 from bnn_geometry.probing.layer_inputs import observe
-from bnn_geometry.training import loop as training
 from bnn_geometry.training import recipes
 
 
 def network(width: float) -> torch.nn.Module:
-    return training.start(recipes.FAST_CIFAR10.with_(width=width), 0).eval()
+    return training.build_network(recipes.FAST_CIFAR10.with_(width=width), 0).eval()
 
 
 def noise(images: int) -> torch.Tensor:

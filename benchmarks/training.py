@@ -3,7 +3,7 @@
 Each variant runs in a process of its own, with the whole training step: batch, augmentation, both
 passes, Adam, clipping.
 
-- ours: `bnn_geometry.training.loop.train`, as the command `train` calls it;
+- ours: `bnn_geometry.training.train`, as the command `train` calls it;
 - plain: the same network as most public code has it, in float32, with a custom autograd.Function
   for the sign, images in NCHW layout and a DataLoader with torchvision's transforms;
 - brevitas: the same with the layers of brevitas (`pip install -e .[benchmark]`; left out where it
@@ -34,9 +34,9 @@ from _machine import peak_mib, processor, versions
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from bnn_geometry import training
 from bnn_geometry.data.datasets import Dataset, Provenance, Split
 from bnn_geometry.training import hardware, recipes
-from bnn_geometry.training import loop as training
 
 WARM_UP = 5
 """Steps that are not counted; compilation falls into the first."""
@@ -95,7 +95,7 @@ def ours(options: argparse.Namespace) -> dict[str, object]:
         compile="always" if hardware.can_compile() and not options.eager else "never",
     )
     clock = Clock(device)
-    network = training.start(recipe, 0).to(device)
+    network = training.build_network(recipe, 0).to(device)
     done = training.train(network, noise(steps * options.batch), recipe, seed=0, on_step=clock.tick)
     return {
         "images_per_s": clock.rate(options.batch),

@@ -56,25 +56,23 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bnn_geometry import data, training
 from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, show, width
 from bnn_geometry.book.plots import dot_products as figures
 from bnn_geometry.book.plots import style as plots
 from bnn_geometry.book.plots import training as training_figures
-from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
 from bnn_geometry.networks import batch_norm, conversion
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import bases, controls, directions, dot_products, layer_inputs, results
 from bnn_geometry.probing.weights import weight_angles
-from bnn_geometry.training import loop as training
-from bnn_geometry.training import runs
 
 sizes = presets.preset(preset)
 images = images or sizes.probe_images
 cifar10 = data.load("cifar10", source=source)
-run = runs.live(sizes.convnet, cifar10, seed=seed)
+run = training.live_run(sizes.convnet, cifar10, seed=seed)
 test_images = cifar10.test.sample(images, seed).images
 images = len(test_images)
 glue("images", images)
@@ -151,7 +149,7 @@ claims.record_layers(
 
 # %%
 WIDE = "cifar10-convnet-fast-w1-s1"
-wide = runs.published(WIDE)
+wide = training.published_run(WIDE)
 wide_probed = results.published(WIDE)
 wide_images = f"{wide_probed.images:,} test images of {wide_probed.data.title}"
 wide_table = dot_products.as_table(wide_probed.statistics["weights"])
@@ -592,13 +590,13 @@ spread.assign(n=spread["n"].astype(int)).drop(columns="uniform").rename(
 SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)}
 
 
-def at_the_end(found: runs.Run) -> pd.DataFrame:
+def at_the_end(found: training.Run) -> pd.DataFrame:
     """What was measured on a run after the epoch whose weights it kept, by layer."""
     table = found.measurements
     return table[table["epoch"] == found.info["kept_epoch"]].set_index("layer")
 
 
-swept = {w: runs.published(name) for w, name in SWEEP.items()}
+swept = {w: training.published_run(name) for w, name in SWEEP.items()}
 shorter = " or ".join(sorted({str(len(r.history)) for w, r in swept.items() if w < max(SWEEP)}))
 by_width = pd.concat({w: at_the_end(found) for w, found in swept.items()}, names=["width"])
 figure, axes = plots.new_figure(1, 2, height=3.8)
@@ -817,7 +815,7 @@ dot_products.for_readers(by_activation)
 
 # %% tags=["nbval-ignore-output"]
 mnist = data.load("mnist", source=source)
-mlp = runs.live(sizes.mlp, mnist, seed=seed)
+mlp = training.live_run(sizes.mlp, mnist, seed=seed)
 mlp_images = mnist.test.sample(images, seed).images
 mlp_found = dot_products.probe(mlp.network(), mlp_images, comparisons)
 mlp_table = dot_products.as_table(mlp_found["weights"])

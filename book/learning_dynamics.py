@@ -54,16 +54,14 @@ import pandas as pd
 import torch
 from scipy import optimize, stats
 
-from bnn_geometry import paths
+from bnn_geometry import data, paths, training
 from bnn_geometry.book import animation, claims, presets
 from bnn_geometry.book.display import glue, scientific, show, width
 from bnn_geometry.book.plots import dynamics as figures
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import flows as dynamics
 from bnn_geometry.networks import estimators, inference, invariance, layers, straight_through
 from bnn_geometry.studies import estimators as estimator_study
-from bnn_geometry.training import runs
 
 sizes = presets.preset(preset)
 generator = np.random.default_rng(seed)
@@ -848,7 +846,7 @@ summary.loc[
 # {numref}`fig-piles` compares.
 
 # %%
-wide = runs.published("cifar10-convnet-fast-w0.5-s1")
+wide = training.published_run("cifar10-convnet-fast-w0.5-s1")
 flow, target, start, best = flows[largest]
 centres = np.linspace(-1, 1, 21)
 
@@ -936,7 +934,7 @@ pile_table.round(1).rename_axis("density over that in between")
 
 # %% tags=["nbval-ignore-output"]
 cifar10 = data.load("cifar10", source=source)
-run = runs.live(sizes.convnet, cifar10, seed=seed)
+run = training.live_run(sizes.convnet, cifar10, seed=seed)
 network = run.network()
 images = cifar10.test.sample(sizes.probe_images, seed)
 pixels = inference.scale_images(images.images)
@@ -1080,7 +1078,7 @@ show(
 # %%
 def emerged(name):
     untrained = study.layers[study.layers["variant"] == name].set_index("layer")
-    measured = runs.published(name).measurements
+    measured = training.published_run(name).measurements
     first = measured[measured["epoch"] == 1].set_index("layer")
     end = measured[measured["epoch"] == measured["epoch"].max()].set_index("layer")
     return pd.DataFrame(

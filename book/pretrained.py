@@ -51,12 +51,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bnn_geometry import paths
+from bnn_geometry import data, paths, training
 from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, show, width
 from bnn_geometry.book.plots import pretrained as figures
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
 from bnn_geometry.networks import batch_norm, conversion, inference, layers, magnitudes
@@ -64,14 +63,13 @@ from bnn_geometry.probing import agreement, dot_products
 from bnn_geometry.probing.weights import weight_angles
 from bnn_geometry.studies import pretrained as conversions
 from bnn_geometry.studies import replicates as seeds
-from bnn_geometry.training import fine_tuning, runs
-from bnn_geometry.training import loop as training
+from bnn_geometry.training import fine_tuning
 
 sizes = presets.preset(preset)
 images = images or sizes.converted_images
 cifar10 = data.load("cifar10", source=source)
-bnn = runs.live(sizes.convnet, cifar10, seed=seed)
-continuous = runs.live(sizes.continuous, cifar10, seed=seed)
+bnn = training.live_run(sizes.convnet, cifar10, seed=seed)
+continuous = training.live_run(sizes.continuous, cifar10, seed=seed)
 
 # %% [markdown]
 # ## The continuous counterpart
@@ -812,7 +810,7 @@ short = {
     name: training.train(net, measured_on, how, seed=seed)
     for name, net, how in (
         ("pretrained", fine_tuning.as_latents(network, recipe), recipe),
-        ("random weights", training.start(anew, seed), anew),
+        ("random weights", training.build_network(anew, seed), anew),
     )
 }
 tuned = {
@@ -874,7 +872,7 @@ pd.DataFrame(
 
 # %%
 wide = conversions.read(paths.runs_root() / "pretrained")
-wide_continuous = runs.published(wide.settings["continuous"])
+wide_continuous = training.published_run(wide.settings["continuous"])
 of_wide = wide.conversions.groupby("activation")
 wide_errors = conversions.in_percent(of_wide.get_group(wide_continuous.recipe.activation))
 wide_parts = wide_errors[wide_errors["group"] == "parts"]
@@ -918,7 +916,7 @@ wide_data = data.Provenance(**wide_continuous.data)
 SEEDS = (1, 2, 3)  # the first are the pair that was converted
 wide_gap = seeds.difference(
     *(
-        [runs.published(wide.settings[kind].removesuffix("-s1") + f"-s{s}") for s in SEEDS]
+        [training.published_run(wide.settings[kind].removesuffix("-s1") + f"-s{s}") for s in SEEDS]
         for kind in ("binary", "continuous")
     )
 )

@@ -889,12 +889,11 @@ pd.DataFrame(
 # that of all weights of a layer taken together, and the angle is measured filter by filter.
 
 # %% tags=["nbval-ignore-output"]
-from bnn_geometry.data import datasets as data
+from bnn_geometry import data, training
 from bnn_geometry.networks import layers
-from bnn_geometry.training import runs
 
 mnist = data.load("mnist", source=source)
-mlp = runs.live(sizes.mlp, mnist, seed=1)  # the run of the chapter on training
+mlp = training.live_run(sizes.mlp, mnist, seed=1)  # the run of the chapter on training
 
 # %%
 high = 10_000

@@ -39,9 +39,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from bnn_geometry import data
 from bnn_geometry.book import presets
 from bnn_geometry.book.display import glue, width
-from bnn_geometry.data import datasets as data
 
 pd.set_option("display.max_colwidth", None)  # whole sentences in tables
 

@@ -75,21 +75,18 @@ seed = 1  # of initial weights, order of the images, augmentation and dropout
 import pandas as pd
 import torch
 
-from bnn_geometry import paths
+from bnn_geometry import data, paths, training
 from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, recipe_table, show, width
 from bnn_geometry.book.plots import style as plots
 from bnn_geometry.book.plots import training as figures
-from bnn_geometry.data import datasets as data
 from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import theory
 from bnn_geometry.networks import layers, straight_through, variants
 from bnn_geometry.probing.weights import latent_histograms, weight_angles
 from bnn_geometry.studies import ablations
 from bnn_geometry.studies import replicates as seeds
-from bnn_geometry.training import int8 as latents
-from bnn_geometry.training import loop as training
-from bnn_geometry.training import recipes, runs
+from bnn_geometry.training import int8, recipes, schedule
 
 sizes = presets.preset(preset)
 cifar10 = data.load("cifar10", source=source)
@@ -156,8 +153,8 @@ pd.DataFrame(
 
 # %%
 networks = {
-    "convolutional": training.start(sizes.convnet, seed),
-    "perceptron": training.start(sizes.mlp, seed),
+    "convolutional": training.build_network(sizes.convnet, seed),
+    "perceptron": training.build_network(sizes.mlp, seed),
 }
 shapes = pd.DataFrame(
     [
@@ -175,7 +172,7 @@ shapes = pd.DataFrame(
 glue("convnet-weights", f"{shapes.loc['convolutional', 'weights'].sum():,}")
 glue("convnet-width", width(sizes.convnet.width))
 glue("mlp-width", width(sizes.mlp.width))
-scales = [training.layer_scale(x) for x in layers.weight_layers(networks["convolutional"]).values()]
+scales = [schedule.layer_scale(x) for x in layers.weight_layers(networks["convolutional"]).values()]
 glue("scale-low", min(scales))
 glue("scale-high", max(scales))
 shapes
@@ -297,8 +294,8 @@ printed(summary.drop(index=[*ablations.MISTAKES, *ablations.CONTINUOUS]))
 # {numref}`fig-history` shows the error of both networks, epoch by epoch.
 
 # %% tags=["nbval-ignore-output"]
-convnet = runs.live(sizes.convnet, cifar10, seed=seed)
-mlp = runs.live(sizes.mlp, mnist, seed=seed)
+convnet = training.live_run(sizes.convnet, cifar10, seed=seed)
+mlp = training.live_run(sizes.mlp, mnist, seed=seed)
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plots.new_figure(1, 2, height=3.4)
@@ -390,8 +387,8 @@ results
 # ```
 
 # %%
-full = runs.published("cifar10-convnet-fast-w1-s1")
-perceptrons = {w: runs.published(f"mnist-mlp-fast-w{w:g}-s1") for w in (1 / 2, 1)}
+full = training.published_run("cifar10-convnet-fast-w1-s1")
+perceptrons = {w: training.published_run(f"mnist-mlp-fast-w{w:g}-s1") for w in (1 / 2, 1)}
 figure, axes = plots.new_figure(1, 2, height=3.4)
 figures.plot_errors(
     [("binary", full.history)],
@@ -424,9 +421,9 @@ show(
 # %%
 WIDTHS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 SEEDS = (1, 2, 3)
-by_width = {w: runs.published(f"cifar10-convnet-fast-w{w:g}-s1") for w in WIDTHS}
+by_width = {w: training.published_run(f"cifar10-convnet-fast-w{w:g}-s1") for w in WIDTHS}
 same_seeds = {
-    label: [runs.published(f"cifar10-convnet-fast{kind}-w0.5-s{s}") for s in SEEDS]
+    label: [training.published_run(f"cifar10-convnet-fast{kind}-w0.5-s{s}") for s in SEEDS]
     for label, kind in (("binary", ""), ("continuous, hard tanh", "-hardtanh"))
 }
 published = pd.DataFrame(
@@ -654,7 +651,7 @@ by_layer = training.layer_history(full.history)
 figure, axes = plots.new_figure(1, 2, height=3.4)
 shown = by_layer.assign(
     flips=100 * by_layer["flips"].where(by_layer["flips"] > 0),  # a logarithm has no zero
-    ends=100 * by_layer["ends"],
+    ends=100 * by_layer["clipped_fraction"],
 )
 figures.plot_by_layer(shown, axes[0, 0], column="flips", ylabel="binary weights that flipped (%)")
 axes[0, 0].set_yscale("log")
@@ -682,14 +679,14 @@ dots = 100 * pd.DataFrame(
     {
         "flipped in the first epoch (%)": first["flips"],
         "in the last (%)": last["flips"],
-        "at ±1 in the end (%)": last["ends"],
+        "at ±1 in the end (%)": last["clipped_fraction"],
         "within 0.1 of ±1 (%)": {
             name: float((layer.weight.detach().abs() >= 0.9).double().mean())
             for name, layer in layers.weight_layers(full.network()).items()
         },
     }
 )
-largest_ends = 100 * by_layer.groupby("epoch")["ends"].max()
+largest_ends = 100 * by_layer.groupby("epoch")["clipped_fraction"].max()
 glue("flips-first-low", dots.iloc[:, 0].min())
 glue("flips-first-high", dots.iloc[:, 0].max())
 glue("flips-last-low", dots.iloc[:, 1].min())
@@ -839,7 +836,7 @@ rounded.astype({"weights at 0": int}).round(2)
 
 # %%
 cost = pd.DataFrame(full.info["published"]["layers"]).set_index("layer")
-glue("eight-levels", latents.LEVELS)
+glue("eight-levels", int8.LEVELS)
 glue("eight-images", full.info["published"]["images"])
 glue("eight-angle", cost["angle_change"].max())
 glue("eight-r", (cost["r"] - cost["r_rounded"]).abs().max())

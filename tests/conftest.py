@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 # what several test files use lies in one of them, or beside this one
 sys.path[:0] = [str(HERE), *(str(folder) for folder in sorted(HERE.iterdir()) if folder.is_dir())]
 
-from notebooks_under_test import pin
+from notebooks_under_test import pin  # noqa: E402
 
 # Tests that read the official files look for them where the user's environment has them.
 if os.environ.get("BNN_DATA"):

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bnn_geometry.data import datasets as data
+from bnn_geometry import data, storage
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies.ablations import REFERENCE, VARIANTS, read, write
 from bnn_geometry.training import recipes, runs
@@ -79,7 +79,7 @@ def check(variants: list[str], seeds: list[int]) -> None:
 def rows_to_keep(folder: Path, provenance: dict[str, object]) -> list[dict[str, object]]:
     """Rows of the table that is there, if it was made with these versions and images."""
     found = read(folder)
-    if (found.reference, found.versions) != (REFERENCE, runs.versions()):
+    if (found.reference, found.versions) != (REFERENCE, storage.versions()):
         raise UserError(f"The table in {folder} is of another reference or other versions.")
     if found.data["fingerprint"] != provenance["fingerprint"]:
         raise UserError(f"The table in {folder} is of other images: {found.data['title']}.")
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablations: {error}", file=sys.stderr)
         return 1
     table = pd.DataFrame([*kept, *rows]).drop_duplicates(["variant", "seed"], keep="last")
-    write(options.out, table, provenance, runs.versions())
+    write(options.out, table, provenance, storage.versions())
     print(options.out)
     return 0
 

@@ -24,12 +24,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: sums in one order
 
 import pandas as pd
 
-from bnn_geometry.data import datasets as data
+from bnn_geometry import data, storage, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.probing import measurements
 from bnn_geometry.studies import estimators as estimator_study
 from bnn_geometry.studies.estimators import REFERENCE, TABLES, VARIANTS
-from bnn_geometry.training import loop as training
 from bnn_geometry.training import runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,10 +57,10 @@ def run(variant: str, seed: int, work: Path, root: str | None) -> dict[str, pd.D
 
 def untrained(name: str, root: str | None) -> pd.DataFrame:
     """Rows of the table of layers for a published run's network before training."""
-    published = runs.published(name)
+    published = training.published_run(name)
     images = data.load(published.recipe.dataset, root=root).test
     images = images.sample(estimator_study.PROBE_IMAGES, runs.MEASURED_SEED).images
-    network = training.start(published.recipe, published.seed).eval()
+    network = training.build_network(published.recipe, published.seed).eval()
     table = measurements.measure_layers(network, images).assign(epoch=0)
     table.insert(0, "seed", published.seed)
     table.insert(0, "variant", name)
@@ -101,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         "data": images.provenance.as_dict() | {"path": None},
         "test_images": estimator_study.TEST_IMAGES,
         "probe_images": estimator_study.PROBE_IMAGES,
-        "versions": runs.versions(),
+        "versions": storage.versions(),
     }
     estimator_study.write(options.out, tables, settings)
     print(options.out)

@@ -23,12 +23,11 @@ from typing import Any
 
 import pandas as pd
 
-from bnn_geometry.data import datasets as data
+from bnn_geometry import data, storage, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import batch_norm
 from bnn_geometry.studies import pretrained as conversions
 from bnn_geometry.training import fine_tuning, runs
-from bnn_geometry.training import loop as training
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
@@ -78,7 +77,7 @@ def fine_tuned(
     network = (
         fine_tuning.as_latents(continuous.network(), recipe)
         if start == "pretrained"
-        else training.start(recipe, binary.seed)
+        else training.build_network(recipe, binary.seed)
     )
     before = training.evaluate(batch_norm.refit_batch_norm(network, refit), test)
     # the history's errors, with running averages that lag behind, are not wanted
@@ -118,7 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         cifar10 = data.load("cifar10", root=options.data)
-        continuous, binary = (runs.published(n) for n in (options.continuous, options.binary))
+        continuous, binary = (
+            training.published_run(n) for n in (options.continuous, options.binary)
+        )
         test = cifar10.test.sample(options.images, SAMPLE_SEED)
         refit = cifar10.train.sample(options.refit, SAMPLE_SEED).images
         settings = {
@@ -158,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         pd.DataFrame(short, columns=list(conversions.FINE_TUNING)),
         settings,
         cifar10.provenance.as_dict() | {"path": None},
-        runs.versions(),
+        storage.versions(),
     )
     conversions.write(options.out, found)
     print(options.out)

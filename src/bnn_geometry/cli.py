@@ -11,12 +11,12 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bnn_geometry import __version__, paths
+from bnn_geometry import __version__, data, paths
 from bnn_geometry.book import claims, ledger_table, presets
-from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import ENVIRONMENT
 
@@ -142,7 +142,8 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 def _train(args: argparse.Namespace) -> None:
     import torch
 
-    from bnn_geometry.training import recipes, runs
+    from bnn_geometry.probing import measurements
+    from bnn_geometry.training import making, recipes, runs
     from bnn_geometry.training.progress import Progress
 
     recipe = recipes.recipe(args.model, args.recipe).with_(**_changes(args))
@@ -153,8 +154,7 @@ def _train(args: argparse.Namespace) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"No run can be written to {out}: {error.strerror}.") from error
-    if not 0 <= args.seed < 2**63:
-        raise UserError(f"The seed must be between 0 and 2⁶³ − 1, not {args.seed}.")
+    recipes.check_seed(args.seed)
     if args.measure < 0:
         raise UserError(f"--measure must not be negative, as {args.measure} is.")
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -164,6 +164,10 @@ def _train(args: argparse.Namespace) -> None:
         raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
     dataset = data.load(recipe.dataset, root=args.data)
     print(f"{recipe.model}, recipe {recipe.name}, on {dataset.provenance.title}", flush=True)
+    measure = None
+    if args.measure:
+        images = dataset.test.sample(args.measure, runs.MEASURED_SEED).images
+        measure = partial(measurements.measure_layers, images=images)
     finished = runs.is_finished(out)
     if args.resume and not finished:
         done = runs.epochs_done(out)
@@ -175,13 +179,14 @@ def _train(args: argparse.Namespace) -> None:
         )
     try:
         with Progress(recipe) as progress:
-            runs.make(
+            making.make(
                 out,
                 recipe,
                 dataset,
                 seed=args.seed,
                 device=device,
                 resume=args.resume,
+                measure=measure,
                 measured=args.measure,
                 kept_epochs=args.keep,
                 on_epoch_end=progress.on_epoch_end,
@@ -231,8 +236,8 @@ def _publish(args: argparse.Namespace) -> None:
 
 def _probe(args: argparse.Namespace) -> None:
 
+    from bnn_geometry import training
     from bnn_geometry.probing import dot_products, results
-    from bnn_geometry.training import loop as training
     from bnn_geometry.training import runs
 
     if args.images < 1:

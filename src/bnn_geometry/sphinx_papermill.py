@@ -37,9 +37,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from sphinx.util import logging
 
-from bnn_geometry import page, sources
+from bnn_geometry import data, page, sources
 from bnn_geometry.book import presets
-from bnn_geometry.data import datasets as data
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import (
     Worker,

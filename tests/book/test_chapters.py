@@ -10,8 +10,7 @@ import nbformat
 import pytest
 from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, ROOT, notes
 
-from bnn_geometry import execute
-from bnn_geometry.data import datasets as data
+from bnn_geometry import data, execute
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 PAGES = [*CHAPTERS, *sorted((ROOT / "book").glob("*.md"))]

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from bnn_geometry import training
 from bnn_geometry.book import presets
 from bnn_geometry.errors import UserError
-from bnn_geometry.training import hardware
-from bnn_geometry.training import loop as training
+from bnn_geometry.training import hardware, losses, schedule
 from bnn_geometry.training.recipes import ORIGINAL_CIFAR10, ORIGINAL_MNIST, Recipe
 
 each_preset = pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
@@ -52,11 +52,11 @@ def test_every_recipe_makes_a_network_that_takes_its_images(preset):
         assert isinstance(recipe, Recipe)
         assert recipe.dataset == dataset
         assert recipe.with_() == recipe  # its values make sense
-        network = training.start(recipe, 0).eval()
+        network = training.build_network(recipe, 0).eval()
         with torch.no_grad():
             assert network(torch.zeros(1, *network.image_shape)).shape == (1, 10)
-        assert recipe.loss in training.LOSSES
-        assert training.learning_rate(recipe, 0, 10) > 0
+        assert recipe.loss in losses.LOSSES
+        assert schedule.learning_rate(recipe, 0, 10) > 0
         hardware.resolve_precision(recipe.precision, torch.device("cpu"))
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bnn_geometry.networks.layers import BinaryActivation, weight_layers
-from bnn_geometry.networks.models import MLP, ConvNet, build_model
+from bnn_geometry.networks.models import MLP, ConvNet
 
 NETWORKS = {"cifar10-convnet": ConvNet, "mnist-mlp": MLP}
 SMALL = 1 / 32
@@ -178,16 +178,6 @@ def test_continuous_counterpart_has_the_same_shape_and_nothing_binary(network, a
     assert sum(isinstance(m, kind) for m in net.modules()) == len(weight_layers(net)) - 1
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_by_name(name):
-    net = build_model(name, torch.Generator().manual_seed(0), width=SMALL)
-    assert type(net) is NETWORKS[name]
-    assert net.width == SMALL
-
-
-def test_unknown_network_and_activation_are_refused():
-    generator = torch.Generator()
-    with pytest.raises(ValueError, match="Unknown network 'resnet'; known: cifar10-convnet, mnist"):
-        build_model("resnet", generator)
+def test_unknown_activation_is_refused():
     with pytest.raises(ValueError, match="Unknown activation 'tanh'; known: binary, hardtanh"):
-        build_model("mnist-mlp", generator, activation="tanh")
+        MLP(torch.Generator(), activation="tanh")

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_geometry import paths
+from bnn_geometry import paths, training
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import BinaryLinear
 from bnn_geometry.probing import dot_products, results
-from bnn_geometry.training import runs
 
 DATA = Provenance(
     "mnist", "official", "MNIST", "All of it.", "/somewhere", "0" * 64, 60_000, 10_000
@@ -85,7 +84,7 @@ def test_published_measurements_are_of_the_published_runs():
     for folder in folders:
         measured = results.read(folder)
         assert folder.name == f"probe-{measured.run}"
-        run = runs.published(measured.run)
+        run = training.published_run(measured.run)
         assert measured.of_sha256 == run.info["sha256"]["weights.safetensors"]
         assert measured.images == 10_000
         assert measured.data.fingerprint == run.data["fingerprint"]

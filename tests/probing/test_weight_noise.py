@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry.errors import UserError
+from bnn_geometry.networks.inference import scale_images
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP
 from bnn_geometry.probing import weights
-from bnn_geometry.training.loop import scale_images
 
 
 def made(width=1 / 16):

@@ -20,7 +20,7 @@ from notebooks_under_test import ROOT
 from bnn_geometry import cli, execute
 from bnn_geometry.errors import UserError
 from bnn_geometry.probing import results
-from bnn_geometry.training import progress, recipes, runs
+from bnn_geometry.training import making, progress, recipes, runs
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
 
@@ -200,7 +200,7 @@ def files(folder):
 
 
 def test_interrupted_training_says_how_to_go_on_and_does(tiny, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "CHECKPOINT_SHARE", math.inf)
+    monkeypatch.setattr(making, "CHECKPOINT_SHARE", math.inf)
     monkeypatch.chdir(tmp_path)
     arguments = [*TRAIN, "--measure", "5", "--out", "a run"]
     assert cli.main([*TRAIN, "--measure", "5", "--out", "undisturbed"]) == 0
@@ -361,7 +361,7 @@ def test_train_never_overwrites(tiny, capsys, tmp_path):
         (["train", "mnist-mlp", "--epochs", "0", "--out", "x"], "epochs must be positive"),
         (["train", "mnist-mlp", "--width", "-1", "--out", "x"], "width must be positive"),
         (["train", "mnist-mlp", "--device", "cuda", "--out", "x"], "There is no CUDA device"),
-        (["train", "mnist-mlp", "--width", "inf", "--out", "x"], "width must be at most 4"),
+        (["train", "mnist-mlp", "--width", "inf", "--out", "x"], "width must be finite"),
         (["train", "mnist-mlp", "--seed", "-1", "--out", "x"], "The seed must be between"),
         (["train", "mnist-mlp", "--device", "cpu", "--out", "/proc/x/y"], "No run can be written"),
         (["train", "mnist-mlp", "--set", "speed", "9", "--out", "x"], "has no 'speed' to set: it "),

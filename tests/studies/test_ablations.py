@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_training import tiny_dataset
+from tiny import tiny_dataset
 
-from bnn_geometry import paths
+from bnn_geometry import paths, storage
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import ablations
-from bnn_geometry.training import recipes, runs
+from bnn_geometry.training import making, recipes
 
 ROOT = Path(__file__).parents[2]
 TABLE = pd.DataFrame(
@@ -106,7 +106,7 @@ def test_tool_trains_each_variant_once_and_writes_the_table(tool, tmp_path, monk
         if not out.exists():
             recipe = recipes.FAST_MNIST.with_(width=1 / 512, epochs=1, batch_size=20)
             seed = int(arguments[arguments.index("--seed") + 1])
-            runs.make(out, recipe, tiny_dataset(), seed=seed)
+            making.make(out, recipe, tiny_dataset(), seed=seed)
         return type("Done", (), {"returncode": 0})()
 
     monkeypatch.setattr(tool.subprocess, "run", run)
@@ -155,7 +155,7 @@ def test_tool_adds_to_no_table_of_something_else(tool, tmp_path, monkeypatch, ca
     arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path), "--add"]
     for data, versions, message in (
         (here, {"torch": "1"}, "other versions"),
-        (DATA, runs.versions(), "of other images: Noise"),
+        (DATA, storage.versions(), "of other images: Noise"),
     ):
         ablations.write(tmp_path, TABLE, data, versions)
         assert tool.main(arguments) == 1

@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 import torch
 from test_convert import generator, make
-from test_training import tiny_dataset
+from tiny import tiny_dataset
 
-from bnn_geometry import paths
+from bnn_geometry import paths, training
 from bnn_geometry.data.datasets import Split
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.studies import pretrained as conversions
-from bnn_geometry.training import loop as training
-from bnn_geometry.training import recipes, runs
+from bnn_geometry.training import making, recipes
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,7 +146,9 @@ def test_damaged_or_missing_tables_are_a_sentence(tmp_path, name):
 
 def test_published_tables_are_of_the_published_runs():
     found = conversions.read(paths.runs_root() / "pretrained")
-    continuous, binary = (runs.published(found.settings[k]) for k in ("continuous", "binary"))
+    continuous, binary = (
+        training.published_run(found.settings[k]) for k in ("continuous", "binary")
+    )
     assert continuous.recipe == binary.recipe.with_(activation=continuous.recipe.activation)
     assert continuous.data["fingerprint"] == found.data["fingerprint"] == binary.data["fingerprint"]
     ways = {(c.group, c.name) for c in conversions.every(continuous.network())}
@@ -178,7 +179,7 @@ def small_runs(tool, monkeypatch, tmp_path):
     dataset = tiny_dataset()
     recipe = recipes.FAST_MNIST.with_(width=1 / 512, epochs=1, batch_size=20)
     for name, changes in (("continuous", {"activation": "hardtanh"}), ("binary", {})):
-        runs.make(tmp_path / "runs" / name, recipe.with_(**changes), dataset, seed=1)
+        making.make(tmp_path / "runs" / name, recipe.with_(**changes), dataset, seed=1)
     monkeypatch.setenv("BNN_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(tool.data, "load", lambda *args, **options: dataset)
     return [
@@ -193,7 +194,7 @@ def test_tool_measures_everything_once_and_writes_the_tables(
 ):
     assert tool.main(small_runs) == 0
     found = conversions.read(tmp_path / "out")
-    ways = conversions.every(runs.published("continuous").network())
+    ways = conversions.every(training.published_run("continuous").network())
     assert found.conversions["converted"].tolist() == ["nothing", *(c.name for c in ways)]
     assert found.conversions["activation"].tolist() == ["binary"] + ["hardtanh"] * len(ways)
     assert found.fine_tuning["start"].tolist() == ["pretrained", "scratch"]
@@ -228,7 +229,7 @@ def test_tool_says_what_is_missing(tool, small_runs, tmp_path, capsys):
 
 
 def test_fine_tuning_from_pretrained_weights_begins_at_the_binarized_network(tool, small_runs):
-    pair = runs.published("continuous"), runs.published("binary")
+    pair = training.published_run("continuous"), training.published_run("binary")
     dataset = tiny_dataset()
     test, refit = dataset.test, dataset.train.images[:20]
     row = tool.fine_tuned("pretrained", 40, 1e-9, pair, dataset, refit, test)

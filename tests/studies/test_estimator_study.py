@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_training import tiny_dataset
+from tiny import tiny_dataset
 
-from bnn_geometry import paths
+from bnn_geometry import paths, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import weights
 from bnn_geometry.studies import estimators as estimator_study
 from bnn_geometry.studies.estimators import FILE, REFERENCE, TABLES, VARIANTS, Study
-from bnn_geometry.training import loop as training
-from bnn_geometry.training import recipes, runs
+from bnn_geometry.training import recipes
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"recipe": REFERENCE.as_dict(), "data": {"title": "Noise"}, "versions": {"torch": "1"}}
@@ -118,7 +117,7 @@ def run(variant, **options):
 
 def test_reference_is_trained_as_ever_and_followed(one_thread):
     found = run("reference")
-    usual = training.train(training.start(small(), 1), tiny_dataset(), small(), seed=1)
+    usual = training.train(training.build_network(small(), 1), tiny_dataset(), small(), seed=1)
     assert found["errors"]["train_error"].item() == usual.history["train_error"].iloc[-1]
     layers, noise = found["layers"], found["noise"]
     names = list(weight_layers(usual.network))
@@ -200,7 +199,7 @@ def test_tool_says_what_failed(tool, tmp_path, monkeypatch, capsys):
 
 
 def test_untrained_network_is_that_of_the_run(tool, monkeypatch):
-    published = runs.published("mnist-mlp-fast-w0.5-s1")
+    published = training.published_run("mnist-mlp-fast-w0.5-s1")
     monkeypatch.setattr(tool.estimator_study, "PROBE_IMAGES", 5)
     monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset())
     table = tool.untrained("mnist-mlp-fast-w0.5-s1", None)

@@ -1,24 +1,23 @@
 """Latent weights in eight bits: no sign changes, and the rounding costs what is stated."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_training import TINY, same_state, tiny_dataset
+from tiny import TINY, same_state, tiny_dataset
 
-from bnn_geometry import paths
+from bnn_geometry import paths, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import inference
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing import dot_products
+from bnn_geometry.probing import dot_products, measurements
 from bnn_geometry.studies import publish
-from bnn_geometry.training import int8 as latents
-from bnn_geometry.training import loop as training
-from bnn_geometry.training import runs
+from bnn_geometry.training import int8, making, runs
 
 SEED = 4
 IMAGES = 20
@@ -31,7 +30,8 @@ def dataset(kind="mlp"):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "float"
-    return runs.make(path, TINY["mlp"], dataset(), seed=SEED, measured=5)
+    measure = partial(measurements.measure_layers, images=dataset().test.images[:5])
+    return making.make(path, TINY["mlp"], dataset(), seed=SEED, measure=measure, measured=5)
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,12 @@ def test_sign_is_exact_and_no_level_is_zero():
     w[0, :8] = torch.tensor([0.0, -0.0, 1e-45, -1e-45, tiny, -tiny, 1e-38, -1e-38])
     w[1] = 0.0
     w[2] = 1e-45
-    levels, scale = latents.quantize_latents(w)
+    levels, scale = int8.to_int8(w)
     assert levels.dtype == torch.int8
     assert (levels != 0).all()
     assert levels.abs().max() == 127
     assert (scale > 0).all()
-    back = latents.dequantize_latents(levels, scale)
+    back = int8.from_int8(levels, scale)
     assert (back != 0).all()
     assert torch.equal(binarize(back), binarize(w))
     assert torch.equal(torch.sign(levels.float()), binarize(w))
@@ -72,8 +72,8 @@ def test_sign_is_exact_and_no_level_is_zero():
 @pytest.mark.parametrize("shape", [(200, 300), (40, 3, 3, 3), (10, 1)])
 def test_no_latent_is_off_by_more_than_half_a_step(shape):
     w = draws(1)[: shape[0]].flatten()[: np.prod(shape)].reshape(shape)
-    levels, scale = latents.quantize_latents(w)
-    back = latents.dequantize_latents(levels, scale)
+    levels, scale = int8.to_int8(w)
+    back = int8.from_int8(levels, scale)
     assert back.dtype == torch.float32
     step = scale.double().reshape(-1, *[1] * (len(shape) - 1))
     error = (back.double() - w.double()).abs()
@@ -87,7 +87,7 @@ def test_no_latent_is_off_by_more_than_half_a_step(shape):
 def test_clipped_latents_come_back_as_plus_and_minus_one():
     w = torch.empty(300, 50).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
     w[:, 0], w[:, 1] = 1.0, -1.0
-    back = latents.dequantize_latents(*latents.quantize_latents(w))
+    back = int8.from_int8(*int8.to_int8(w))
     torch.testing.assert_close(back[:, :2], w[:, :2], rtol=2e-7, atol=0)
     assert back.abs().max() <= 1
 
@@ -95,7 +95,7 @@ def test_clipped_latents_come_back_as_plus_and_minus_one():
 @pytest.mark.parametrize("largest", [0.1, 1 / 3, 0.7, 0.9999999, 1.0, 12.345])
 def test_outermost_level_is_never_outside(largest):
     w = torch.linspace(0.1, 1, 997)[:, None] * largest
-    back = latents.dequantize_latents(*latents.quantize_latents(w))
+    back = int8.from_int8(*int8.to_int8(w))
     assert (back <= w).all()
     torch.testing.assert_close(back, w, rtol=2e-7, atol=0)
 
@@ -105,22 +105,20 @@ def test_latents_that_are_not_finite_are_refused(bad):
     w = torch.ones(2, 3)
     w[1, 2] = bad
     with pytest.raises(UserError, match="not finite"):
-        latents.quantize_latents(w)
+        int8.to_int8(w)
 
 
 def test_level_or_scale_of_zero_is_refused():
     for level, scale in ((0, 1.0), (1, 0.0), (1, -1.0), (1, torch.nan), (1, torch.inf)):
         with pytest.raises(UserError, match="a level or a scale is 0"):
-            latents.dequantize_latents(
-                torch.full((1, 2), level, dtype=torch.int8), torch.tensor([scale])
-            )
+            int8.from_int8(torch.full((1, 2), level, dtype=torch.int8), torch.tensor([scale]))
 
 
 def test_packed_state_holds_the_rest_as_it_was(run):
     names = [f"{name}.weight" for name in weight_layers(run.network())]
-    packed = latents.pack(run.weights, names)
+    packed = int8.pack(run.weights, names)
     assert set(packed) == set(run.weights) | {f"{name}:scale" for name in names}
-    back = latents.unpack(packed)
+    back = int8.unpack(packed)
     assert list(back) == list(run.weights)
     for name, value in run.weights.items():
         assert torch.equal(back[name], value) == (name not in names)
@@ -150,7 +148,7 @@ def test_published_run_reads_as_the_same_binary_network(run, published):
 
 
 def test_published_convnet_is_the_same_binary_network(tmp_path):
-    made = runs.make(tmp_path / "f", TINY["convnet"], dataset("convnet"), seed=SEED)
+    made = making.make(tmp_path / "f", TINY["convnet"], dataset("convnet"), seed=SEED)
     result = publish.publish(made, tmp_path / "p")
     x = inference.scale_images(dataset("convnet").test.images)
     with torch.no_grad():
@@ -246,9 +244,9 @@ def test_levels_of_zero_in_a_published_run_are_refused(run, tmp_path, monkeypatc
         return packed | {f"{name}:scale": torch.ones(len(state[name])) for name in names}
 
     with monkeypatch.context() as patch:
-        patch.setattr(publish.latents, "pack", pack)
+        patch.setattr(publish.int8, "pack", pack)
         patch.setattr(publish, "_cost", lambda *_: {})
-        patch.setattr(latents, "unpack", lambda packed: run.weights)
+        patch.setattr(int8, "unpack", lambda packed: run.weights)
         publish.publish(run, tmp_path / "p")
     with pytest.raises(UserError, match="a level or a scale is 0"):
         runs.read(tmp_path / "p")
@@ -265,7 +263,7 @@ RUNS = sorted(path.parent.name for path in paths.runs_root().glob("*/run.json"))
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_published_run_is_whole_and_named_after_its_recipe(name):
-    found = runs.published(name)
+    found = training.published_run(name)
     assert name == runs.name(found.recipe, found.seed)
     assert not found.data["title"].startswith("stand-in")
     assert len(found.history) == found.recipe.epochs

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_training import TINY, tiny_dataset
+from tiny import TINY, tiny_dataset
 
 from bnn_geometry.studies import replicates as seeds
-from bnn_geometry.training import runs
+from bnn_geometry.training import making
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
-    return runs.make(path, TINY["mlp"], tiny_dataset(), seed=1)
+    return making.make(path, TINY["mlp"], tiny_dataset(), seed=1)
 
 
 def with_errors(run, *errors, first_seed=1):

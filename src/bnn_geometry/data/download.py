@@ -1,14 +1,16 @@
-"""One resumable, checked download; which files there are to download stands in ``data.py``."""
+"""One resumable, checked download of the official files."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bnn_geometry.data.standards import DATASETS, check_choice, vision_datasets
 from bnn_geometry.errors import UserError
+from bnn_geometry.paths import data_root
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two pieces of the answer
 CHUNK = 1 << 16  # bytes
@@ -22,6 +24,49 @@ def md5_of(path: Path) -> str:
     """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def fetch(
+    names: Iterable[str], *, root: str | os.PathLike[str] | None = None, progress: bool = True
+) -> list[Path]:
+    """Download the official archives, resuming what was interrupted; check them by MD5.
+
+    Addresses and MD5 sums are torchvision's. Files that are there and right are left alone.
+
+    Parameters
+    ----------
+    names
+        Of ``DATASETS``.
+    root
+        See :func:`bnn_geometry.paths.data_root`; created if it does not exist.
+    progress
+        Show a bar on standard error when that is a terminal, else a line per file.
+
+    Returns
+    -------
+    The files, one for CIFAR-10 and four for MNIST.
+
+    Raises
+    ------
+    UserError
+        Unknown name, no connection, wrong file, or no room; the sentence says what
+        stays and how to go on.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        check_choice("data set", name, DATASETS)
+    vision = vision_datasets()
+    wanted = []  # (file, addresses, md5)
+    for name in names:
+        if name == "cifar10":
+            cifar10 = vision.CIFAR10
+            wanted.append((cifar10.filename, [cifar10.url], cifar10.tgz_md5))
+        else:
+            for file, md5 in vision.MNIST.resources:
+                mirrors = [mirror + file for mirror in vision.MNIST.mirrors]
+                wanted.append((f"MNIST/raw/{file}", mirrors, md5))
+    folder = data_root(root)
+    return [download(urls, folder / file, md5, progress=progress) for file, urls, md5 in wanted]
 
 
 def download(urls: Sequence[str], target: Path, md5: str, *, progress: bool = True) -> Path:

@@ -177,26 +177,3 @@ class MLP(_Network):
         for module in self.children():
             x = module(x)
         return x
-
-
-def build_model(name: str, generator: torch.Generator, **options: object) -> ConvNet | MLP:
-    """Make a network by the name that recipes and the command line use.
-
-    Parameters
-    ----------
-    name : str
-        ``cifar10-convnet`` or ``mnist-mlp``.
-    generator : torch.Generator
-        Draws the initial weights.
-    **options
-        Keyword arguments of :class:`ConvNet` or :class:`MLP`.
-
-    Raises
-    ------
-    ValueError
-        If there is no network of that name.
-    """
-    networks = {"cifar10-convnet": ConvNet, "mnist-mlp": MLP}
-    if name not in networks:
-        raise ValueError(f"Unknown network {name!r}; known: {', '.join(networks)}.")
-    return networks[name](generator, **options)

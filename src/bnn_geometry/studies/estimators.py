@@ -23,7 +23,9 @@ from bnn_geometry.data.datasets import Dataset
 from bnn_geometry.networks import batch_norm, conversion, estimators, variants
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import measurements, weights
-from bnn_geometry.training import loop as training
+from bnn_geometry.training.build import build_network
+from bnn_geometry.training.evaluation import evaluate
+from bnn_geometry.training.loop import train
 from bnn_geometry.training.recipes import Recipe
 
 REFERENCE = SMALL_CIFAR10.with_(width=1 / 16, epochs=3, train_images=8000, compile="never")
@@ -174,12 +176,12 @@ def run(
         The rows of this run in each of the tables of :class:`Study`.
     """
     dataset = replace(dataset, test=dataset.test.sample(test_images, 1))
-    network = VARIANTS[variant](training.start(recipe, seed))
+    network = VARIANTS[variant](build_network(recipe, seed))
     every_epoch = variant == "reference"
     recorder = _Recorder(network.eval(), dataset, images, every_epoch)
     if every_epoch:
         recorder.see(0)
-    trained = training.train(
+    trained = train(
         network,
         dataset,
         recipe,
@@ -195,10 +197,8 @@ def run(
     errors = {
         "train_error": last["train_error"],
         "test_error": last["test_error"],
-        "refitted_error": training.evaluate(
-            batch_norm.refit_batch_norm(network, seen), dataset.test
-        ),
-        "latent_error": training.evaluate(batch_norm.refit_batch_norm(latent, seen), dataset.test),
+        "refitted_error": evaluate(batch_norm.refit_batch_norm(network, seen), dataset.test),
+        "latent_error": evaluate(batch_norm.refit_batch_norm(latent, seen), dataset.test),
     }
     tables = {
         "errors": pd.DataFrame([errors]),

@@ -21,7 +21,7 @@ from bnn_geometry.networks import magnitudes
 from bnn_geometry.networks.batch_norm import refit_batch_norm
 from bnn_geometry.networks.conversion import binarize_network
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.training.loop import evaluate
+from bnn_geometry.training.evaluation import evaluate
 
 if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Split

@@ -20,8 +20,8 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
 from bnn_geometry.probing import dot_products, weights
-from bnn_geometry.training import int8 as latents
-from bnn_geometry.training.loop import evaluate
+from bnn_geometry.training import int8
+from bnn_geometry.training.evaluation import evaluate
 from bnn_geometry.training.runs import MEASURED_SEED, Run, fill, read
 
 
@@ -105,9 +105,9 @@ def publish(
     if weights:
         exact = run.network()
         names = [f"{name}.weight" for name in weight_layers(exact)]
-        packed = latents.pack(run.weights, names)
+        packed = int8.pack(run.weights, names)
         rounded = run.network()
-        rounded.load_state_dict(latents.unpack(packed))
+        rounded.load_state_dict(int8.unpack(packed))
         published = {"latents": "int8"} | _cost(exact, rounded, dataset, images)
         published["of_sha256"] = storage.file_hash(run.path / "weights.safetensors")
     info = {key: value for key, value in run.info.items() if key != "sha256"}

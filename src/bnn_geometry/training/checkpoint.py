@@ -12,6 +12,7 @@ removed. So there is a whole one at every moment from the first on.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,27 +44,19 @@ def save(folder: Path, number: int, tensors: dict[str, Tensor], values: dict[str
 
     Raises
     ------
-    OSError or SafetensorError
+    UserError
         If it cannot be written: the one before it stays.
     """
     target = folder / f"{_PREFIX}{number:04d}"
-    temporary = folder / f".{target.name}"
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)  # what a kill left behind
-        temporary.mkdir()
+    _remove(folder.glob(f".{_PREFIX}*"))  # what a kill left behind
+    with storage.new_folder(target) as temporary:
         save_file(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             temporary / _TENSORS,
         )
         storage.write_manifest(temporary, _VALUES, {"values": values}, [_TENSORS])
-        temporary.rename(target)
-        storage.sync(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    for other in _all(folder):
-        if other != target:
-            shutil.rmtree(other, ignore_errors=True)
+    storage.sync(folder)
+    _remove(other for other in _all(folder) if other != target)
 
 
 def latest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -103,8 +96,12 @@ def latest_number(folder: Path) -> int | None:
 def remove(folder: Path) -> None:
     """Remove all checkpoints, and what a kill left of one."""
     # the last one last: there is a whole one until then
-    for path in [*folder.glob(f".{_PREFIX}*"), *_all(folder)]:
-        shutil.rmtree(path, ignore_errors=True)
+    _remove([*folder.glob(f".{_PREFIX}*"), *_all(folder)])
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _number(path: Path) -> int:

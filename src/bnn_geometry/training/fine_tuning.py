@@ -9,7 +9,7 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.networks.conversion import optimal_scale
 from bnn_geometry.networks.layers import clip_latents, weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.training.loop import start
+from bnn_geometry.training.build import build_network
 from bnn_geometry.training.recipes import Recipe
 
 
@@ -44,7 +44,7 @@ def as_latents(network: nn.Module, recipe: Recipe) -> ConvNet | MLP:
         raise UserError(
             f"Latent weights are for a binary network, not for one of {recipe.activation}."
         )
-    binary = start(recipe, seed=0)
+    binary = build_network(recipe, seed=0)
     try:
         binary.load_state_dict(network.state_dict())
     except RuntimeError as error:

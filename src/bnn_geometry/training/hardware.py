@@ -21,6 +21,11 @@ COMPILE_FROM = 1e14
 against a sixth of eight minutes, at the 2·10¹¹ a second of two processor cores."""
 
 
+def device_name(device: torch.device) -> str:
+    """``cpu``, or what a GPU calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def native_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions that multiply bfloat16 numbers."""
     if device.type == "cuda":

@@ -23,7 +23,7 @@ _SCALE = ":scale"
 
 
 @torch.no_grad()
-def quantize_latents(weight: Tensor) -> tuple[Tensor, Tensor]:
+def to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Round latent weights to eight bits; the sign is exact and a latent 0 counts as negative.
 
     Parameters
@@ -55,7 +55,7 @@ def quantize_latents(weight: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(weight > 0, size, -size).to(torch.int8), scale
 
 
-def dequantize_latents(levels: Tensor, scale: Tensor) -> Tensor:
+def from_int8(levels: Tensor, scale: Tensor) -> Tensor:
     """The latent weights for which levels stand: (k − sign(k)/2)·s, in float32.
 
     Parameters
@@ -78,14 +78,14 @@ def pack(state: dict[str, Tensor], latents: list[str]) -> dict[str, Tensor]:
     """A state dict with the named tensors in eight bits, each with its scales beside it."""
     packed = dict(state)
     for name in latents:
-        packed[name], packed[name + _SCALE] = quantize_latents(state[name])
+        packed[name], packed[name + _SCALE] = to_int8(state[name])
     return packed
 
 
 def unpack(packed: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict that was packed, with latents as they come back from eight bits."""
     return {
-        name: dequantize_latents(value, packed[name + _SCALE]) if name + _SCALE in packed else value
+        name: from_int8(value, packed[name + _SCALE]) if name + _SCALE in packed else value
         for name, value in packed.items()
         if not name.endswith(_SCALE)
     }

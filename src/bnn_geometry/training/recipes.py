@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields
+from types import NoneType
 from typing import Any
 
+from bnn_geometry.data.standards import DATASETS
 from bnn_geometry.errors import UserError
 
 MAX_WIDTH = 4
 """The paper's network at four times its width has 224 million weights: a typing error beyond."""
 
 CHOICES = {
+    "model": ("cifar10-convnet", "mnist-mlp"),
+    "dataset": DATASETS,
     "activation": ("binary", "hardtanh", "relu"),
     "loss": ("squared-hinge", "cross-entropy"),
     "schedule": ("exponential", "one-cycle", "linear", "cosine"),
@@ -97,68 +103,120 @@ class Recipe:
         """Fields as plain values, as they are written to JSON."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The recipe that :meth:`as_dict` gave; a field that was added later may be missing.
+
+        Raises
+        ------
+        UserError
+            If a field is unknown or missing, or a value makes no sense.
+        """
+        if not isinstance(values, dict):
+            raise UserError(f"A recipe is a table of fields, not {values!r}.")
+        known = {field.name: field.default for field in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise UserError(f"A recipe has no {name!r}: it has {', '.join(known)}.")
+        for name, default in known.items():
+            if default is MISSING and name not in values:
+                raise UserError(f"This recipe has no {name}.")
+        return cls(**values)
+
     def with_(self, **changes: Any) -> Recipe:
         """A copy with some fields changed.
 
         Raises
         ------
         UserError
-            If a value makes no sense.
+            If a field is unknown, or a value makes no sense.
         """
-        changed = replace(self, **changes)
-        for field in ("epochs", "batch_size", "width", "lr", "lr_end", "norm_epsilon"):
-            if not getattr(changed, field) > 0:
-                raise UserError(
-                    f"A recipe's {field} must be positive, not {getattr(changed, field)}."
-                )
-        if changed.validation_images < 0 or (changed.train_images or 0) < 0:
-            raise UserError("A recipe's numbers of images must not be negative.")
-        if changed.width > MAX_WIDTH:
-            raise UserError(f"A recipe's width must be at most {MAX_WIDTH}, not {changed.width}.")
-        if changed.batch_size < 2:
-            raise UserError("A recipe's batch_size must be at least 2: batch norm needs a batch.")
-        for field in ("input_dropout", "hidden_dropout", "label_smoothing"):
-            if not 0 <= getattr(changed, field) < 1:
-                raise UserError(
-                    f"A recipe's {field} must be at least 0 and below 1, not "
-                    f"{getattr(changed, field)}."
-                )
-        for field in ("norm_momentum", "init_scale"):
-            if not 0 < getattr(changed, field) <= 1:
-                raise UserError(
-                    f"A recipe's {field} must be above 0 and at most 1, not "
-                    f"{getattr(changed, field)}."
-                )
-        if changed.crop_padding < 0:
+        return self.from_dict(self.as_dict() | changes)
+
+    def __post_init__(self) -> None:
+        """Check every value; whole numbers are taken for those with a point."""
+        for field in fields(self):
+            value = _of_kind(field.name, str(field.type), getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):  # folders are called so
             raise UserError(
-                f"A recipe's crop_padding must not be negative, as {changed.crop_padding} is."
+                f"A recipe's name must be a word of letters, digits and -, not {self.name!r}."
             )
-        for field in ("layer_scale_power", "lr_width_power"):
-            if not math.isfinite(getattr(changed, field)):
-                raise UserError(f"A recipe's {field} must be finite.")
-        if not 0 <= changed.warmup_epochs < changed.epochs:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f"Unknown {name} {getattr(self, name)!r}: use {', '.join(known[:-1])} or "
+                    f"{known[-1]}."
+                )
+        for names, holds, rule in _RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not holds(value):
+                    raise UserError(f"A recipe's {name} must be {rule}, not {value}.")
+        if self.warmup_epochs >= self.epochs:
             raise UserError(
-                f"A recipe's warmup_epochs must be at least 0 and fewer than its {changed.epochs} "
-                f"epochs, not {changed.warmup_epochs}."
+                f"A recipe's warmup_epochs must be fewer than its {self.epochs} epochs, not "
+                f"{self.warmup_epochs}."
             )
-        if changed.warmup_epochs and changed.schedule not in ("linear", "cosine"):
+        if self.warmup_epochs and self.schedule not in ("linear", "cosine"):
             raise UserError(
                 "A recipe's warmup_epochs go with the schedules linear and cosine, not with "
-                f"{changed.schedule}."
+                f"{self.schedule}."
             )
-        for field, known in CHOICES.items():
-            if getattr(changed, field) not in known:
-                raise UserError(
-                    f"Unknown {field} {getattr(changed, field)!r}: use "
-                    f"{', '.join(known[:-1])} or {known[-1]}."
-                )
-        if changed.model == "mnist-mlp" and changed.pool != "before-norm":
+        if self.model == "mnist-mlp" and self.pool != "before-norm":
             raise UserError("A recipe's pool is for the convolutional network: mnist-mlp has none.")
-        if changed.label_smoothing and changed.loss != "cross-entropy":
+        if self.label_smoothing and self.loss != "cross-entropy":
             raise UserError(
-                f"A recipe's label_smoothing goes with cross-entropy, not with {changed.loss}."
+                f"A recipe's label_smoothing goes with cross-entropy, not with {self.loss}."
             )
-        return changed
+
+
+_RANGES: list[tuple[tuple[str, ...], Callable[[Any], bool], str]] = [
+    (("epochs", "lr", "lr_end", "norm_epsilon"), lambda x: x > 0, "positive"),
+    (("width",), lambda x: 0 < x <= MAX_WIDTH, f"positive and at most {MAX_WIDTH}"),
+    (("batch_size",), lambda x: x >= 2, "at least 2 (batch norm needs a batch)"),
+    (
+        ("validation_images", "train_images", "crop_padding", "warmup_epochs"),
+        lambda x: x >= 0,
+        "at least 0",
+    ),
+    (
+        ("input_dropout", "hidden_dropout", "label_smoothing"),
+        lambda x: 0 <= x < 1,
+        "at least 0 and below 1",
+    ),
+    (("norm_momentum", "init_scale"), lambda x: 0 < x <= 1, "above 0 and at most 1"),
+]
+"""Fields, what must hold of their values, and how to say it."""
+
+_KINDS = {"int": int, "float": float, "str": str, "bool": bool, "None": NoneType}
+
+
+def _of_kind(name: str, annotation: str, value: Any) -> Any:
+    kinds = annotation.split(" | ")
+    if kinds == ["float"] and type(value) is int and abs(value) < 2**53:
+        value = float(value)
+    # a bool is an int to Python
+    if not isinstance(value, tuple(_KINDS[kind] for kind in kinds)) or (
+        isinstance(value, bool) and kinds != ["bool"]
+    ):
+        raise UserError(f"A recipe's {name} is {' or '.join(kinds)}, and {value!r:.60} is not.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"A recipe's {name} must be finite, not {value}.")
+    return value
+
+
+def check_seed(seed: Any) -> int:
+    """The seed, where it is one.
+
+    Raises
+    ------
+    UserError
+        If it is no int from 0 to 2⁶³ − 1.
+    """
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise UserError(f"The seed must be between 0 and 2⁶³ − 1, a whole number, not {seed!r}.")
+    return seed
 
 
 # Courbariaux et al. (2016), the authors' published code: 45,000/5,000 split, Adam from 1e-3 to

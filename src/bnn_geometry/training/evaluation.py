@@ -1,0 +1,80 @@
+"""The error of a network, and whether it takes the images at all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bnn_geometry.errors import UserError
+from bnn_geometry.networks.inference import scale_images
+from bnn_geometry.networks.models import MLP, ConvNet
+
+if TYPE_CHECKING:
+    from bnn_geometry.data.datasets import Dataset, Split
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    split: Split,
+    *,
+    indices: Tensor | None = None,
+    precision: str = "float32",
+    batch_size: int = 500,
+) -> float:
+    """Fraction of images that the network classifies wrongly, with running batch statistics.
+
+    Parameters
+    ----------
+    network : Module
+        Takes images in [−1, 1], gives class scores. Its mode is restored afterwards.
+    split : Split
+        Images and labels.
+    indices : Tensor of int64, optional
+        Evaluate on these images only.
+    precision : str
+        ``float32`` or ``bfloat16``.
+    """
+    device = next(network.parameters()).device
+    images = split.images if indices is None else split.images[indices]
+    labels = split.labels if indices is None else split.labels[indices]
+    if len(labels) == 0:
+        return math.nan
+    was_training = network.training
+    network.eval()
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            for begin in range(0, len(labels), batch_size):
+                x = scale_images(images[begin : begin + batch_size].to(device))
+                if x.ndim == 4:
+                    x = x.contiguous(memory_format=torch.channels_last)
+                scores = network(x)
+                wrong += (scores.argmax(1) != labels[begin : begin + batch_size].to(device)).sum()
+    finally:
+        network.train(was_training)
+    return int(wrong) / len(labels)
+
+
+def check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:
+    """Refuse images that the network cannot take.
+
+    Raises
+    ------
+    UserError
+        If their shape or the number of classes is another than the network's.
+    """
+    shape = tuple(dataset.train.images.shape[1:])
+    if shape != network.image_shape:
+        raise UserError(
+            f"{type(network).__name__} takes images of shape {network.image_shape} (channels, "
+            f"height, width); those of {dataset.provenance.title} are {shape}."
+        )
+    if len(dataset.classes) > 10:
+        raise UserError(
+            f"{type(network).__name__} tells 10 classes apart; {dataset.provenance.title} has "
+            f"{len(dataset.classes)}."
+        )
