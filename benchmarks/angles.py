@@ -25,7 +25,7 @@ import numpy as np
 from _machine import processor, versions
 
 from bnn_geometry.geometry import angles
-from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM, Distribution
 
 DIMENSIONS = {27: (200_000, 2000), 1152: (5000, 1000), 100_000: (60, 30)}
 """Pairs drawn by sample_angles and by the loop in each dimension."""
@@ -35,14 +35,15 @@ TURNS = 7
 PEAK = """
 import json, resource, sys
 import numpy as np
-from bnn_geometry import angles, laws
+from bnn_geometry.geometry.angles import sample_angles
+from bnn_geometry.geometry.distributions import UNIFORM
 
 def peak():
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (2**20 if sys.platform == "darwin" else 2**10)
 
 before = peak()
-angles.sample_angles(10**6, 10_000, laws.UNIFORM, np.random.default_rng(0))
+sample_angles(10**6, 10_000, UNIFORM, np.random.default_rng(0))
 print(json.dumps({"imports_mib": before, "peak_mib": peak()}))
 """
 
@@ -54,16 +55,16 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
-def vectorized(n: int, samples: int, law: laws.EntryLaw) -> None:
+def vectorized(n: int, samples: int, law: Distribution) -> None:
     sample = angles.sample_angles(n, samples, law, np.random.default_rng(0))
     _ = sample.binarized_angle, sample.pair_angle
 
 
-def loop(n: int, samples: int, law: laws.EntryLaw) -> None:
+def loop(n: int, samples: int, law: Distribution) -> None:
     generator = np.random.default_rng(0)
     draw = {
-        laws.UNIFORM: lambda: generator.uniform(-1, 1, n),
-        laws.GAUSSIAN: lambda: generator.standard_normal(n),
+        UNIFORM: lambda: generator.uniform(-1, 1, n),
+        GAUSSIAN: lambda: generator.standard_normal(n),
     }[law]
     for _ in range(samples):
         u, v = draw(), draw()
@@ -73,7 +74,7 @@ def loop(n: int, samples: int, law: laws.EntryLaw) -> None:
         np.arccos(np.dot(u, b) / (norm * np.sqrt(n)))
 
 
-def drawing(n: int, samples: int, law: laws.EntryLaw) -> None:
+def drawing(n: int, samples: int, law: Distribution) -> None:
     workers = angles.available_cores()
     blocks, rest = divmod(2 * n * samples, angles.BLOCK_VALUES)
 
@@ -91,7 +92,7 @@ def drawing(n: int, samples: int, law: laws.EntryLaw) -> None:
 def main(quick: bool) -> None:
     """Measure, print a line for each measurement, then the JSON."""
     result: dict[str, object] = {"benchmark": "angles", "turns": TURNS}
-    for name, law in (("gaussian", laws.GAUSSIAN), ("uniform", laws.UNIFORM)):
+    for name, law in (("gaussian", GAUSSIAN), ("uniform", UNIFORM)):
         for n, (samples, loops) in DIMENSIONS.items():
             turns = [
                 (

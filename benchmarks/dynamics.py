@@ -20,7 +20,7 @@ import time
 import numpy as np
 from _machine import processor, versions
 
-from bnn_geometry.geometry import flows as dynamics
+from bnn_geometry.geometry import flows, losses
 
 STEP, LOG_EVERY = 0.02, 7
 
@@ -28,7 +28,7 @@ STEP, LOG_EVERY = 0.02, 7
 def vectorized(target: np.ndarray, start: np.ndarray, updates: int) -> np.ndarray:
     """All vectors at once."""
     steps = np.full(updates, STEP)
-    return dynamics.flow(dynamics.COSINE, target, start, steps, log_every=LOG_EVERY).u
+    return flows.flow(losses.COSINE, target, start, steps, log_every=LOG_EVERY).u
 
 
 def loop(target: np.ndarray, start: np.ndarray, updates: int) -> np.ndarray:

@@ -51,21 +51,22 @@ from bnn_geometry.book import presets
 from bnn_geometry.book.display import glue, show
 from bnn_geometry.book.plots import quantization as figures
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import angles, rotation, theory
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import quantizers as levels
-from bnn_geometry.networks import straight_through
+from bnn_geometry.geometry import angles, quantizers, rotation
+from bnn_geometry.geometry.cosine_moments import mean_cosine
+from bnn_geometry.geometry.distributions import GAUSSIAN, LAPLACE, UNIFORM
 
 sizes = presets.preset(preset)
 samples = samples or sizes.quantized_samples
 n = sizes.quantized_dimension
 generator = np.random.default_rng(seed)
-densities = {"Gaussian": levels.GAUSSIAN, "uniform": levels.UNIFORM, "Laplace": levels.LAPLACE}
+densities = {"Gaussian": GAUSSIAN, "uniform": UNIFORM, "Laplace": LAPLACE}
 
 
 def simulate(law, quantizer):
     """Angle of the mean cosine and its standard error, degrees."""
-    return levels.angle_of_mean(levels.sample_cosines(law, quantizer, n, samples, generator))
+    return quantizers.angle_of_mean(
+        quantizers.sample_cosines(law, quantizer, n, samples, generator)
+    )
 
 
 # %% [markdown]
@@ -91,16 +92,16 @@ thresholds = np.arange(0, 1.7, 0.2)
 curves, best, simulations = [], [], {}
 for name, law in densities.items():
     grid = np.linspace(0, 1.7, 171)
-    exact = [levels.limit_angle(law, levels.ternary(t * law.mean_abs)) for t in grid]
+    exact = [quantizers.limit_angle(law, quantizers.ternary(t * law.m1)) for t in grid]
     points = pd.DataFrame(
-        [(t, *simulate(law, levels.ternary(t * law.mean_abs))) for t in thresholds],
+        [(t, *simulate(law, quantizers.ternary(t * law.m1))) for t in thresholds],
         columns=["threshold", "angle", "angle_se"],
     )
     points["exact"] = [
-        levels.limit_angle(law, levels.ternary(t * law.mean_abs)) for t in thresholds
+        quantizers.limit_angle(law, quantizers.ternary(t * law.m1)) for t in thresholds
     ]
-    optimum = levels.best_ternary(law)
-    best.append((optimum.thresholds[1] / law.mean_abs, levels.limit_angle(law, optimum)))
+    optimum = quantizers.best_ternary(law)
+    best.append((optimum.thresholds[1] / law.m1, quantizers.limit_angle(law, optimum)))
     curves.append((name, pd.DataFrame({"threshold": grid, "angle": exact}), points))
     simulations[name] = points
 
@@ -110,7 +111,7 @@ authors_angle = np.degrees(0.5956)  # the limit that their plots draw, in radian
 
 def gaussian_angle(t):
     """Limit angle of a Gaussian vector to its ternary version with threshold t, degrees."""
-    return levels.limit_angle(levels.GAUSSIAN, levels.ternary(t))
+    return quantizers.limit_angle(GAUSSIAN, quantizers.ternary(t))
 
 
 figure, axes = plots.new_figure(1, 1, height=4.0)
@@ -120,7 +121,7 @@ figures.plot_ternary(
     best=best,
     rule=0.7,
     point=(
-        authors_threshold / levels.GAUSSIAN.mean_abs,
+        authors_threshold / GAUSSIAN.m1,
         gaussian_angle(authors_threshold),
         "the authors' threshold",
     ),
@@ -173,20 +174,21 @@ pd.concat(
 # %%
 def rule_quantizer(w):
     """Ternary, each vector with its own threshold."""
-    return straight_through.ternarize(w, straight_through.mean_threshold(w))
+    size = np.abs(w)
+    return np.sign(w) * (size > 0.7 * size.mean(axis=-1, keepdims=True))
 
 
 rows = {}
 for name, law in densities.items():
-    optimum = levels.best_ternary(law)
+    optimum = quantizers.best_ternary(law)
     simulated, error = simulate(law, rule_quantizer)
     rows[name] = {
-        "binary (°)": levels.limit_angle(law, levels.BINARY),
-        "best t / σ": optimum.thresholds[1] / np.sqrt(law.variance),
-        "t / E|w|": optimum.thresholds[1] / law.mean_abs,
-        "zeros (%)": 100 * levels.zero_fraction(law, optimum),
-        "ternary (°)": levels.limit_angle(law, optimum),
-        "rule (°)": levels.limit_angle(law, levels.ternary(0.7 * law.mean_abs)),
+        "binary (°)": quantizers.limit_angle(law, quantizers.BINARY),
+        "best t / σ": optimum.thresholds[1] / np.sqrt(law.m2),
+        "t / E|w|": optimum.thresholds[1] / law.m1,
+        "zeros (%)": 100 * quantizers.zero_fraction(law, optimum),
+        "ternary (°)": quantizers.limit_angle(law, optimum),
+        "rule (°)": quantizers.limit_angle(law, quantizers.ternary(0.7 * law.m1)),
         "simulated (°)": simulated,
         "s.e.": error,
     }
@@ -201,8 +203,8 @@ glue("best-zeros", ternary_table.loc["Gaussian", "zeros (%)"])
 glue("binary", ternary_table.loc["Gaussian", "binary (°)"])
 glue("authors-threshold", authors_threshold)
 glue("authors-law", gaussian_angle(authors_threshold))
-authors_quantizer = levels.ternary(authors_threshold)
-glue("authors-zeros", 100 * levels.zero_fraction(levels.GAUSSIAN, authors_quantizer))
+authors_quantizer = quantizers.ternary(authors_threshold)
+glue("authors-zeros", 100 * quantizers.zero_fraction(GAUSSIAN, authors_quantizer))
 glue("authors-angle", authors_angle)
 glue("authors-other", optimize.brentq(lambda t: gaussian_angle(t) - authors_angle, 0, 0.6))
 ternary_table.round(
@@ -259,25 +261,25 @@ ternary_table.round(
 # %%
 counts = (2, 3, 4, 8, 16)
 rows = []
-for law in (levels.GAUSSIAN, levels.UNIFORM):
+for law in (GAUSSIAN, UNIFORM):
     for k in range(2, counts[-1] + 1):
-        quantizer = levels.lloyd_max(law, k)
-        error = levels.distortion(law, quantizer)
-        assert abs(levels.limit_cosine(law, quantizer) ** 2 - (1 - error)) < 1e-12
+        quantizer = quantizers.lloyd_max(law, k)
+        error = quantizers.distortion(law, quantizer)
+        assert abs(quantizers.limit_cosine(law, quantizer) ** 2 - (1 - error)) < 1e-12
         row = {
             "law": law.name,
             "k": k,
             "bits": np.log2(k),
-            "entropy": levels.entropy(law, quantizer),
+            "entropy": quantizers.entropy(law, quantizer),
             "distortion": error,
-            "angle": levels.limit_angle(law, quantizer),
+            "angle": quantizers.limit_angle(law, quantizer),
         }
         if k in counts:
             row["simulated"], row["se"] = simulate(law, quantizer)
         rows.append(row)
 table = pd.DataFrame(rows)
-gaussian = table[table["law"] == levels.GAUSSIAN.name].set_index("k")
-uniform = table[table["law"] == levels.UNIFORM.name].set_index("k")
+gaussian = table[table["law"] == GAUSSIAN.name].set_index("k")
+uniform = table[table["law"] == UNIFORM.name].set_index("k")
 
 
 def as_curve(label, data, bits):
@@ -297,7 +299,7 @@ figures.plot_bits(
         as_curve("uniform, k levels: log₂ k bits", uniform, "bits"),
     ],
     axes[0, 0],
-    bound=(bound_bits, np.array([levels.rate_distortion_angle(bits) for bits in bound_bits])),
+    bound=(bound_bits, np.array([quantizers.rate_distortion_angle(bits) for bits in bound_bits])),
 )
 show(
     figure,
@@ -325,9 +327,9 @@ bits_table = pd.DataFrame(
         "angle (°)": chosen["angle"],
         "simulated": chosen["simulated"],
         "diff. / s.e.": in_errors(chosen["simulated"], chosen["angle"], chosen["se"]),
-        "bound (°)": chosen["bits"].map(levels.rate_distortion_angle),
+        "bound (°)": chosen["bits"].map(quantizers.rate_distortion_angle),
         "entropy": chosen["entropy"],
-        "bound there": chosen["entropy"].map(levels.rate_distortion_angle),
+        "bound there": chosen["entropy"].map(quantizers.rate_distortion_angle),
         "uniform (°)": uniform.loc[list(counts), "angle"],
     }
 )
@@ -399,7 +401,7 @@ bits_table.round(2)
 
 # %%
 rate = 0.1  # the authors' k
-limit = theory.limit_angle(laws.GAUSSIAN)
+limit = quantizers.limit_angle(GAUSSIAN)
 figure, axes = plots.new_figure(3, 1, height=6.6, sharex=True)
 rows = []
 for dimension, ax in zip(sizes.rotated_dimensions, axes.flat, strict=True):
@@ -411,12 +413,12 @@ for dimension, ax in zip(sizes.rotated_dimensions, axes.flat, strict=True):
     pairs = angles.angle(x[::2], x[1::2])
     figures.plot_rotation_histogram(sample, ax, pairs=pairs, limit=limit)
     for way, cosines, exact in (
-        ("not rotated", sample.plain, rotation.mean_cosine(scales)),
+        ("not rotated", sample.plain, rotation.scaled_mean_cosine(scales)),
         # vectors under one rotation share it: their mean is one observation
-        ("Haar", sample.haar.mean(axis=1), theory.mean_cosine(laws.GAUSSIAN, dimension)),
+        ("Haar", sample.haar.mean(axis=1), mean_cosine(GAUSSIAN, dimension)),
         ("signs + Hadamard", sample.hadamard, rotation.hadamard_mean_cosine(scales)),
     ):
-        angle, error = levels.angle_of_mean(cosines)
+        angle, error = quantizers.angle_of_mean(cosines)
         rows.append((dimension, way, angle, error, np.degrees(np.arccos(exact)), pairs.std()))
     ax.set_xlabel("angle (degrees)" if ax is axes[-1, 0] else "")
 handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -518,7 +520,7 @@ kinds = {  # vectors, mean cosine not rotated, mean cosine after Hadamard where 
     ),
     "exponential scales": (
         gaussians * scales,
-        rotation.mean_cosine(scales),
+        rotation.scaled_mean_cosine(scales),
         rotation.hadamard_mean_cosine(scales),
     ),
     "a tenth of the entries": (
@@ -526,13 +528,13 @@ kinds = {  # vectors, mean cosine not rotated, mean cosine after Hadamard where 
         (tenth / size) ** 0.5,
         rotation.rademacher_mean_cosine(tenth),
     ),
-    "Laplace": (levels.LAPLACE.draw(generator, (count, size)), None, None),
-    "Gaussian": (gaussians, theory.mean_cosine(laws.GAUSSIAN, size), everywhere),
-    "uniform": (flat, theory.mean_cosine(laws.UNIFORM, size), None),
+    "Laplace": (LAPLACE.draw(generator, (count, size)), None, None),
+    "Gaussian": (gaussians, mean_cosine(GAUSSIAN, size), everywhere),
+    "uniform": (flat, mean_cosine(UNIFORM, size), None),
     "half clipped": (clipped, None, None),
     "±1": (signs, 1.0, rotation.rademacher_mean_cosine(size)),
 }
-haar_exact = theory.mean_cosine(laws.GAUSSIAN, size)
+haar_exact = mean_cosine(GAUSSIAN, size)
 matrices = rotation.haar(size, generator, count=sizes.rotations)
 rows = {}
 for kind, (x, plain_exact, hadamard_exact) in kinds.items():
@@ -543,7 +545,7 @@ for kind, (x, plain_exact, hadamard_exact) in kinds.items():
         ("haar", sample.haar.mean(axis=1), haar_exact),
         ("hadamard", sample.hadamard, hadamard_exact),
     ):
-        row[way], row[f"{way}_se"] = levels.angle_of_mean(cosines)
+        row[way], row[f"{way}_se"] = quantizers.angle_of_mean(cosines)
         row[f"{way}_exact"] = np.nan if exact is None else np.degrees(np.arccos(exact))
 kind_table = pd.DataFrame(rows).T
 figure, axes = plots.new_figure(1, 1, height=4.0)
@@ -615,9 +617,9 @@ shown.round(1).astype(object).where(shown.notna(), "")
 # %% tags=["hide-cell"]
 for t in (0.1, 1 / 3, 0.8):
     closed_form = np.sqrt(3) / 2 * (1 + t) * np.sqrt(1 - t)
-    assert np.isclose(levels.limit_cosine(levels.UNIFORM, levels.ternary(t)), closed_form)
-assert np.isclose(levels.best_ternary(levels.UNIFORM).thresholds[1], 1 / 3)
-uniform_angle = levels.limit_angle(levels.UNIFORM, levels.ternary(1 / 3))
+    assert np.isclose(quantizers.limit_cosine(UNIFORM, quantizers.ternary(t)), closed_form)
+assert np.isclose(quantizers.best_ternary(UNIFORM).thresholds[1], 1 / 3)
+uniform_angle = quantizers.limit_angle(UNIFORM, quantizers.ternary(1 / 3))
 assert np.isclose(uniform_angle, np.degrees(np.arcsin(1 / 3)))
 glue("solution-uniform", uniform_angle)
 
@@ -639,9 +641,9 @@ glue("solution-uniform", uniform_angle)
 # %% tags=["hide-cell"]
 for k in counts:
     assert np.isclose(uniform.loc[k, "distortion"], k**-2.0)
-    assert np.isclose(uniform.loc[k, "angle"], levels.rate_distortion_angle(np.log2(k)))
+    assert np.isclose(uniform.loc[k, "angle"], quantizers.rate_distortion_angle(np.log2(k)))
 shannon = 6 / (np.pi * np.e) / 4
-assert np.isclose(shannon, 2.0 ** (2 * 1 - 2 * 1) / (2 * np.pi * np.e) / levels.UNIFORM.variance)
+assert np.isclose(shannon, 2.0 ** (2 * 1 - 2 * 1) / (2 * np.pi * np.e) / UNIFORM.m2)
 glue("solution-shannon", np.degrees(np.arcsin(np.sqrt(shannon))))
 
 # %% [markdown]
@@ -658,15 +660,15 @@ glue("solution-shannon", np.degrees(np.arcsin(np.sqrt(shannon))))
 # ```
 
 # %% tags=["hide-cell"]
-laplace = levels.best_ternary(levels.LAPLACE)
-laplace_angle = levels.limit_angle(levels.LAPLACE, laplace)
-rule_angle = levels.limit_angle(levels.LAPLACE, levels.ternary(0.7 * levels.LAPLACE.mean_abs))
+laplace = quantizers.best_ternary(LAPLACE)
+laplace_angle = quantizers.limit_angle(LAPLACE, laplace)
+rule_angle = quantizers.limit_angle(LAPLACE, quantizers.ternary(0.7 * LAPLACE.m1))
 assert np.isclose(laplace.thresholds[1], 1)
 assert np.isclose(np.cos(np.radians(laplace_angle)) ** 2, 2 / np.e)
-assert np.isclose(levels.zero_fraction(levels.LAPLACE, laplace), 1 - 1 / np.e)
+assert np.isclose(quantizers.zero_fraction(LAPLACE, laplace), 1 - 1 / np.e)
 assert np.isclose(np.cos(np.radians(rule_angle)) ** 2, 1.7**2 * np.exp(-0.7) / 2)
 glue("solution-laplace", laplace_angle)
-glue("solution-zeros", 100 * levels.zero_fraction(levels.LAPLACE, laplace))
+glue("solution-zeros", 100 * quantizers.zero_fraction(LAPLACE, laplace))
 glue("solution-rule", rule_angle)
 
 # %% [markdown]

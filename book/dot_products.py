@@ -62,8 +62,9 @@ from bnn_geometry.book.display import glue, show, width
 from bnn_geometry.book.plots import dot_products as figures
 from bnn_geometry.book.plots import style as plots
 from bnn_geometry.book.plots import training as training_figures
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.binarized_angle import angle_sd
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM, empirical
+from bnn_geometry.geometry.quantizers import limit_angle
 from bnn_geometry.networks import batch_norm, conversion
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import bases, controls, directions, dot_products, layer_inputs, results
@@ -491,12 +492,12 @@ apart.round(3).astype(object).where(apart.notna(), "—")
 
 # %% tags=["nbval-ignore-output"]
 own = {
-    name: theory.limit_angle(laws.empirical(layer.weight.detach().flatten().numpy()))
+    name: limit_angle(empirical(layer.weight.detach().flatten().numpy()))
     for name, layer in layers.items()
 }
 lines = {
-    "uniform entries": dict.fromkeys(layers, theory.limit_angle(laws.UNIFORM)),
-    "Gaussian entries": dict.fromkeys(layers, theory.limit_angle(laws.GAUSSIAN)),
+    "uniform entries": dict.fromkeys(layers, limit_angle(UNIFORM)),
+    "Gaussian entries": dict.fromkeys(layers, limit_angle(GAUSSIAN)),
     "the layer's own entries": own,
 }
 figure, axes = plots.new_figure(3, 3, height=6.4, sharex=True)
@@ -525,10 +526,10 @@ spread = pd.DataFrame(
             "n": layer.fan_in,
             "sd": float(found["angle"].std()),
             "sd_error": float(found["angle"].std() / np.sqrt(2 * (len(found) - 1))),
-            "theory": theory.angle_sd(
-                laws.empirical(layer.weight.detach().flatten()[:20_000].numpy()), layer.fan_in
+            "theory": angle_sd(
+                empirical(layer.weight.detach().flatten()[:20_000].numpy()), layer.fan_in
             ),
-            "uniform": theory.angle_sd(laws.UNIFORM, layer.fan_in),
+            "uniform": angle_sd(UNIFORM, layer.fan_in),
             "own limit": own[name],
             "median": float(found["angle"].median()),
         }

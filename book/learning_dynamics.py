@@ -59,7 +59,7 @@ from bnn_geometry.book import animation, claims, presets
 from bnn_geometry.book.display import glue, scientific, show, width
 from bnn_geometry.book.plots import dynamics as figures
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import flows as dynamics
+from bnn_geometry.geometry import angles, flows, losses, steady_state
 from bnn_geometry.networks import estimators, inference, invariance, layers, straight_through
 from bnn_geometry.studies import estimators as estimator_study
 
@@ -128,33 +128,33 @@ def by_matrix(leaf):
 
 activations = layers.BinaryActivation()
 cases = [
-    ("bin", "identity (weights)", through_weights, dynamics.IDENTITY.pull_back),
-    ("bin", "hard tanh (activations)", activations, dynamics.HARD_TANH.pull_back),
-    ("bin", "tanh", through("bin", torch.tanh), dynamics.TANH.pull_back),
+    ("bin", "identity (weights)", through_weights, flows.IDENTITY.pull_back),
+    ("bin", "hard tanh (activations)", activations, flows.HARD_TANH.pull_back),
+    ("bin", "tanh", through("bin", torch.tanh), flows.TANH.pull_back),
     *(
         ("bin", e.name, through("bin", e.g), by_estimator(e))
         for e in (estimators.POLYNOMIAL, estimators.SWISH)
     ),
     ("bin", "matrix", through("bin", by_matrix), lambda u, upstream: upstream @ matrix),
-    ("three levels", "identity", through("three levels", lambda x: x), dynamics.IDENTITY.pull_back),
+    ("three levels", "identity", through("three levels", lambda x: x), flows.IDENTITY.pull_back),
     ("tanh", "matrix", through("tanh", by_matrix), lambda u, upstream: upstream @ matrix),
-    ("tanh", "tanh", torch.tanh, dynamics.TANH.pull_back),
-    ("bin", "hard tanh, wrong: identity", activations, dynamics.IDENTITY.pull_back),
+    ("tanh", "tanh", torch.tanh, flows.TANH.pull_back),
+    ("bin", "hard tanh, wrong: identity", activations, flows.IDENTITY.pull_back),
 ]
 differences = {}
 for f, name, transform, pull_back in cases:
-    formula = dynamics.substituted_gradient(
+    formula = flows.substituted_gradient(
         u,
-        lambda v: dynamics.SQUARED.gradient(v, target),
+        lambda v: losses.SQUARED.gradient(v, target),
         lambda u, f=f: forwards[f](torch.from_numpy(u)).numpy(),
         pull_back,
     )
     differences[f, name] = np.abs(by_autograd(transform) - formula).max() / np.abs(formula).max()
-ordinary = dynamics.substituted_gradient(
+ordinary = flows.substituted_gradient(
     u,
-    lambda v: dynamics.SQUARED.gradient(v, target),
-    dynamics.SIGN.value,
-    dynamics.SIGN.pull_back,
+    lambda v: losses.SQUARED.gradient(v, target),
+    flows.SIGN.value,
+    flows.SIGN.pull_back,
 )
 *right, wrong = differences.values()
 exact = all(x == 0 for x in right[:2])
@@ -192,18 +192,18 @@ pd.Series(
 plane = np.array([3.0, 1.0])
 starts = np.array([[-0.83, -0.61], [-0.43, 0.87], [0.71, -0.93], [-0.93, 0.35], [0.31, 0.77]])
 plane_steps = np.full(240, 0.05)
-flow = dynamics.flow(
-    dynamics.COSINE, np.tile(plane, (5, 1)), starts, plane_steps, log_every=1, keep_path=True
+flow = flows.flow(
+    losses.COSINE, np.tile(plane, (5, 1)), starts, plane_steps, log_every=1, keep_path=True
 )
 grid = np.stack(np.meshgrid(*2 * [np.linspace(-1.2, 1.2, 9)[[0, 1, 2, 3, 5, 6, 7, 8]]]), -1)
 grid = grid.reshape(-1, 2)
-field = grid, -dynamics.COSINE.gradient(dynamics.SIGN.value(grid), np.tile(plane, (len(grid), 1)))
+field = grid, -losses.COSINE.gradient(flows.SIGN.value(grid), np.tile(plane, (len(grid), 1)))
 figure, axes = plots.new_figure(1, 2, height=4.6, width=8.4)
 figures.plot_flow_plane(flow, axes[0, 0], target=plane, field=field)
 figures.plot_flow_angles(
     flow,
     axes[0, 1],
-    lines={"bin($v^*$) and $v^*$": float(dynamics.angle(dynamics.SIGN.value(plane), plane))},
+    lines={"bin($v^*$) and $v^*$": float(angles.angle(flows.SIGN.value(plane), plane))},
 )
 axes[0, 1].set_xlim(0, 80)
 axes[0, 1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize="small")
@@ -228,9 +228,7 @@ show(
 
 # %%
 animation.show(
-    dynamics.flow(
-        dynamics.COSINE, plane, starts[0], plane_steps[:120], log_every=1, keep_path=True
-    ),
+    flows.flow(losses.COSINE, plane, starts[0], plane_steps[:120], log_every=1, keep_path=True),
     target=plane,
     name="plane-animation",
     alt=(
@@ -251,7 +249,7 @@ low, high = late.min(), late.max()
 glue("plane-low", low)
 glue("plane-high", high)
 glue("plane-share", 100 * np.mean(late < (low + high) / 2))
-glue("plane-mean", float(dynamics.angle(flow.mean_output[0], plane).round(3)))
+glue("plane-mean", float(angles.angle(flow.mean_output[0], plane).round(3)))
 glue("plane-mean-1", flow.mean_output[0, 0])
 glue("plane-mean-2", flow.mean_output[0, 1])
 pd.Series(
@@ -296,15 +294,15 @@ largest = sizes.flow_dimensions[-1]
 constant = np.full(sizes.flow_steps, step_size)
 target = generator.uniform(-1, 1, (sizes.flow_seeds, largest))
 start = generator.uniform(-1, 1, target.shape)
-squared = dynamics.flow(dynamics.SQUARED, target, start, constant, clip=None, log_every=7)
+squared = flows.flow(losses.SQUARED, target, start, constant, clip=None, log_every=7)
 summary = pd.DataFrame(
     {
-        "bin(v*)": dynamics.angle(dynamics.SIGN.value(target), target),
+        "bin(v*)": angles.angle(flows.SIGN.value(target), target),
         "f(u)": squared.late_mean("output_angle"),
         "f(u), expected": np.degrees(
             np.arccos(np.linalg.norm(target, axis=1) / np.sqrt(largest)),
         ),
-        "average of f(u)": dynamics.angle(squared.mean_output, target),
+        "average of f(u)": angles.angle(squared.mean_output, target),
     }
 )
 glue("largest", largest)
@@ -339,19 +337,19 @@ summary.mean().round(1).to_frame("angle with v* (°)")
 # it with flows from random starts to random $v^*$, both with entries uniform on $[-1, 1]$.
 
 # %%
-rows, flows = [], {}
+rows, ended = [], {}
 many = [(n, sizes.flow_seeds, constant) for n in sizes.flow_dimensions]
 few = [(n, 2, np.full(len(constant) // 5, 5 * step_size)) for n in sizes.large_flow_dimensions]
 for n, seeds, step_sizes in many + few:
     target = generator.uniform(-1, 1, (seeds, n))
     start = generator.uniform(-1, 1, target.shape)
-    flow = dynamics.flow(dynamics.COSINE, target, start, step_sizes, log_every=7)
-    best = dynamics.angle(dynamics.SIGN.value(target), target)
-    expected = dynamics.settled(target)
+    flow = flows.flow(losses.COSINE, target, start, step_sizes, log_every=7)
+    best = angles.angle(flows.SIGN.value(target), target)
+    expected = steady_state.settled(target)
     excess = flow.late_mean("output_angle") - best
     near = flow.late_mean("output_angle") < 90  # the others are still on their way
     assert (flow.output_angle >= best - 1e-6).all(), "nearer than the nearest binary vector"
-    flows[n] = flow, target, start, best
+    ended[n] = flow, target, start, best
     rows.append(
         {
             "n": n,
@@ -363,12 +361,12 @@ for n, seeds, step_sizes in many + few:
             "excess_theory": (np.degrees(np.arccos(expected.cosine[:, 0])) - best)[near].mean(),
             "latent": flow.late_mean("latent_angle")[near].mean(),
             "turn": flow.late_mean("turn")[near].mean(),
-            "average": dynamics.angle(flow.mean_output, target)[near].mean(),
+            "average": angles.angle(flow.mean_output, target)[near].mean(),
             "moving": 100 * np.mean(np.abs(flow.mean_output[near]) < 1 - 1e-9),
         }
     )
 table = pd.DataFrame(rows)
-flow, target, start, best = flows[largest]
+flow, target, start, best = ended[largest]
 limit = np.degrees(np.arccos(3 * (2 - np.sqrt(3))))
 figure, axes = plots.new_figure(1, 2, height=3.6)
 figures.plot_flow_angles(
@@ -474,12 +472,12 @@ glue("moving", last["moving"])
 # flow after it has settled.
 
 # %%
-flow, target, start, best = flows[largest]
-followed = dynamics.flow(
-    dynamics.COSINE, target[:1], flow.u[:1], np.full(1000, step_size), keep_path=True
+flow, target, start, best = ended[largest]
+followed = flows.flow(
+    losses.COSINE, target[:1], flow.u[:1], np.full(1000, step_size), keep_path=True
 )
-moved = dynamics.oscillation(followed.path[:, 0])
-expected = dynamics.settled(target[:1])
+moved = steady_state.oscillation(followed.path[:, 0])
+expected = steady_state.settled(target[:1])
 size = np.abs(target[0]) / expected.threshold[0, 0]
 figure, axes = plots.new_figure(1, 2, height=3.2)
 figures.plot_oscillation(moved, expected, axes[0], size=size, step_size=step_size)
@@ -540,7 +538,7 @@ pd.DataFrame(
 
 # %%
 n = 100
-_, target, start, best = flows[n]
+_, target, start, best = ended[n]
 time = step_size * sizes.flow_steps
 count = sizes.flow_steps
 schedules = {
@@ -552,7 +550,7 @@ schedules = {
 }
 schedule_rows = {}
 for name, step_sizes in schedules.items():
-    end = dynamics.flow(dynamics.COSINE, target, start, step_sizes, log_every=7)
+    end = flows.flow(losses.COSINE, target, start, step_sizes, log_every=7)
     second_half = end.late_mean("output_angle") - best
     final = end.output_angle[-1] - best
     schedule_rows[name] = {
@@ -594,10 +592,10 @@ n = 1000
 target = generator.uniform(-1, 1, (sizes.flow_seeds, n))
 start = generator.uniform(-1, 1, target.shape)
 loss_rows = {}
-for loss in (dynamics.SQUARED, dynamics.LOGISTIC, dynamics.COSINE):
-    expected = dynamics.settled(target, loss)
+for loss in (losses.SQUARED, losses.LOGISTIC, losses.COSINE):
+    expected = steady_state.settled(target, loss)
     for clip in (1.0, None):
-        end = dynamics.flow(loss, target, start, constant, clip=clip, log_every=7)
+        end = flows.flow(loss, target, start, constant, clip=clip, log_every=7)
         if clip is None and expected.free.any():
             u = expected.free
         else:
@@ -607,24 +605,24 @@ for loss in (dynamics.SQUARED, dynamics.LOGISTIC, dynamics.COSINE):
             "f(u) and v*": end.late_mean("output_angle").mean(),
             "expected": np.degrees(np.arccos(expected.cosine)).mean(),
             "average of f(u) and v*": end.mean_output,
-            "expected ": dynamics.angle(expected.mean_output, target).mean(),
+            "expected ": angles.angle(expected.mean_output, target).mean(),
             "u and v*": end.late_mean("latent_angle").mean(),
-            "expected  ": dynamics.angle(u, target).mean(),
+            "expected  ": angles.angle(u, target).mean(),
             "u and f(u)": end.late_mean("turn").mean(),
-            "expected   ": dynamics.angle(u, dynamics.SIGN.value(u)).mean(),
+            "expected   ": angles.angle(u, flows.SIGN.value(u)).mean(),
         }
 for row in loss_rows.values():
-    row["average of f(u) and v*"] = dynamics.angle(row["average of f(u) and v*"], target).mean()
+    row["average of f(u) and v*"] = angles.angle(row["average of f(u) and v*"], target).mean()
 loss_table = pd.DataFrame(loss_rows).T.rename_axis(["loss", "clip"])
 outputs = (loss_table["f(u) and v*"] - loss_table["expected"]).abs().max()
 assert outputs < 0.5
 glue("loss-n", f"{n:,}")
 glue("loss-outputs", outputs)
-cosine_rows = loss_table.loc[dynamics.COSINE.name]
+cosine_rows = loss_table.loc[losses.COSINE.name]
 glue("clip-latent", cosine_rows.loc["yes", "u and v*"])
 glue("free-latent", cosine_rows.loc["no", "u and v*"])
-glue("squared-latent", loss_table.loc[(dynamics.SQUARED.name, "yes"), "u and v*"])
-glue("squared-expected", loss_table.loc[(dynamics.SQUARED.name, "yes"), "expected  "])
+glue("squared-latent", loss_table.loc[(losses.SQUARED.name, "yes"), "u and v*"])
+glue("squared-expected", loss_table.loc[(losses.SQUARED.name, "yes"), "expected  "])
 loss_table.round(1)
 
 # %% [markdown]
@@ -644,23 +642,21 @@ loss_table.round(1)
 # $f(u) - u$; and without any noise.
 
 # %%
-flow, target, start, best = flows[largest]
-independent = dynamics.flow(dynamics.COSINE, target, start, constant, noise=generator, log_every=7)
-noiseless = dynamics.flow(
-    dynamics.COSINE, target, start, constant, forward=dynamics.IDENTITY, log_every=7
-)
+flow, target, start, best = ended[largest]
+independent = flows.flow(losses.COSINE, target, start, constant, noise=generator, log_every=7)
+noiseless = flows.flow(losses.COSINE, target, start, constant, forward=flows.IDENTITY, log_every=7)
 edge = 1 + np.sqrt(2 / 3)  # u = clip(edge·v*, ±1), see the text
 x = np.linspace(-1, 1, 100_001)
-expected_independent = float(dynamics.angle(np.clip(edge * x, -1, 1), x))
-expected_flow = dynamics.angle(dynamics.settled(target).latent, target).mean()
+expected_independent = float(angles.angle(np.clip(edge * x, -1, 1), x))
+expected_flow = angles.angle(steady_state.settled(target).latent, target).mean()
 noise_table = pd.DataFrame(
     {
         name: {
             "u and v* (°)": f.late_mean("latent_angle").mean(),
             "s.e. (°)": standard_error(f.late_mean("latent_angle")),
             "expected (°)": expected,
-            "f(u) and v* (°)": dynamics.angle(dynamics.SIGN.value(f.u), target).mean(),
-            "size of f(u) − u": np.sqrt(np.mean((dynamics.SIGN.value(f.u) - f.u) ** 2)),
+            "f(u) and v* (°)": angles.angle(flows.SIGN.value(f.u), target).mean(),
+            "size of f(u) − u": np.sqrt(np.mean((flows.SIGN.value(f.u) - f.u) ** 2)),
         }
         for name, f, expected in (
             ("the flow", flow, expected_flow),
@@ -847,7 +843,7 @@ summary.loc[
 
 # %%
 wide = training.published_run("cifar10-convnet-fast-w0.5-s1")
-flow, target, start, best = flows[largest]
+flow, target, start, best = ended[largest]
 centres = np.linspace(-1, 1, 21)
 
 
@@ -1266,14 +1262,14 @@ compared[["refitted", "refitted_sd", "difference", "difference_se", "r", "r_sd",
 # ```
 
 # %% tags=["hide-cell"]
-one = dynamics.flow(dynamics.SQUARED, [[0.5]], [[-0.9]], np.full(400, 0.25), keep_path=True)
-signs = dynamics.SIGN.value(one.path[200:, 0, 0])
+one = flows.flow(losses.SQUARED, [[0.5]], [[-0.9]], np.full(400, 0.25), keep_path=True)
+signs = flows.SIGN.value(one.path[200:, 0, 0])
 assert (one.path[200:] > -0.125).all()
 assert (one.path[200:] <= 0.375).all()
 assert sorted(signs[:4]) == [-1, 1, 1, 1]
 assert (signs[4:] == signs[:-4]).all()
 glue("solution-mean", one.mean_output[0, 0])
-glue("solution-period", int(dynamics.oscillation(one.path[200:, 0]).period[0]))
+glue("solution-period", int(steady_state.oscillation(one.path[200:, 0]).period[0]))
 
 # %% [markdown]
 # **2. Gaussian targets.** Solve {eq}`eq-settled` for Gaussian $v^*$ instead of uniform ones, in the
@@ -1292,8 +1288,8 @@ glue("solution-period", int(dynamics.oscillation(one.path[200:, 0]).period[0]))
 # %% tags=["hide-cell"]
 gauss = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
 cosine = optimize.brentq(lambda c: 2 * stats.norm.cdf(c) - 1 - c**2, 0.1, 1)
-assert np.isclose(dynamics.settled(gauss).cosine[0, 0], cosine, atol=1e-5)
-assert np.isclose(np.mean(dynamics.settled(gauss).latent != 0), 1 - cosine**2, atol=1e-4)
+assert np.isclose(steady_state.settled(gauss).cosine[0, 0], cosine, atol=1e-5)
+assert np.isclose(np.mean(steady_state.settled(gauss).latent != 0), 1 - cosine**2, atol=1e-4)
 best_gauss = np.degrees(np.arccos(np.sqrt(2 / np.pi)))
 glue("solution-cosine", cosine)
 glue("solution-angle", np.degrees(np.arccos(cosine)))
@@ -1316,18 +1312,18 @@ glue("solution-held", 100 * (1 - cosine**2))
 # ```
 
 # %% tags=["hide-cell"]
-polynomial = dynamics.Pointwise(
+polynomial = flows.Pointwise(
     "polynomial",
     lambda u, out=None: np.multiply(u, 2 - np.abs(u), out=out),
     lambda u: 2 - 2 * np.abs(u),
 )
-flow, target, start, best = flows[100]
-slowed = dynamics.flow(
-    dynamics.COSINE, target, start, np.full(20_000, 0.01), backward=polynomial, log_every=100
+flow, target, start, best = ended[100]
+slowed = flows.flow(
+    losses.COSINE, target, start, np.full(20_000, 0.01), backward=polynomial, log_every=100
 )
-expected = dynamics.settled(target)
+expected = steady_state.settled(target)
 held = expected.latent != 0
-apart = dynamics.angle(slowed.mean_output, expected.mean_output).mean()
+apart = angles.angle(slowed.mean_output, expected.mean_output).mean()
 wrong_side = np.mean(np.sign(slowed.u[held]) != expected.latent[held])
 assert apart < 5
 assert wrong_side < 0.02

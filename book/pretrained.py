@@ -56,8 +56,8 @@ from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, show, width
 from bnn_geometry.book.plots import pretrained as figures
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
+from bnn_geometry.geometry.quantizers import limit_angle, limit_cosine
 from bnn_geometry.networks import batch_norm, conversion, inference, layers, magnitudes
 from bnn_geometry.probing import agreement, dot_products
 from bnn_geometry.probing.weights import weight_angles
@@ -147,8 +147,8 @@ pd.DataFrame(
 
 # %%
 limits = {
-    "uniform entries": theory.limit_angle(laws.UNIFORM),
-    "Gaussian entries": theory.limit_angle(laws.GAUSSIAN),
+    "uniform entries": limit_angle(UNIFORM),
+    "Gaussian entries": limit_angle(GAUSSIAN),
 }
 pd.DataFrame(
     {
@@ -334,8 +334,8 @@ figures.plot_scales(
     axes[0, 0],
     ratios={
         "±1 entries": 1.0,
-        "uniform entries": theory.limit_cosine(laws.UNIFORM.m1, laws.UNIFORM.m2),
-        "Gaussian entries": theory.limit_cosine(laws.GAUSSIAN.m1, laws.GAUSSIAN.m2),
+        "uniform entries": limit_cosine(UNIFORM),
+        "Gaussian entries": limit_cosine(GAUSSIAN),
     },
 )
 figures.plot_residuals(scales, expected, axes[0, 1])
@@ -1082,7 +1082,7 @@ for p in (0.0, 0.5, 2.0):
 shuffled = magnitudes.shuffle_magnitudes(layer, torch.Generator().manual_seed(seed))
 shuffled_angle = np.degrees(np.arccos(2 / np.pi))
 assert abs(magnitudes.rotation_angles(layer, shuffled)["angle"].iloc[0] - shuffled_angle) < 0.3
-assert np.isclose(power_angle(0), theory.limit_angle(laws.GAUSSIAN))
+assert np.isclose(power_angle(0), limit_angle(GAUSSIAN))
 glue("solution-p0", power_angle(0))
 glue("solution-p05", power_angle(0.5))
 glue("solution-p2", power_angle(2))

@@ -57,14 +57,40 @@ from bnn_geometry.book import claims, interactive, presets
 from bnn_geometry.book.display import glue, scientific, show
 from bnn_geometry.book.plots import angles as figures
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import angles, theory
-from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import angles
+from bnn_geometry.geometry.binarized_angle import (
+    angle_sd,
+    angle_sd_rate,
+    binarized_angle_density,
+    binarized_angle_logsf,
+    mean_angle,
+    worst_binary_angle,
+)
+from bnn_geometry.geometry.cosine_moments import mean_cosine
+from bnn_geometry.geometry.distributions import (
+    GAUSSIAN,
+    LAPLACE,
+    SIGNS,
+    UNIFORM,
+    empirical,
+    sparse,
+    student_t,
+)
+from bnn_geometry.geometry.pair_angle import (
+    pair_angle_cdf,
+    pair_angle_density,
+    pair_angle_logcdf,
+    pair_angle_sd,
+    pair_cosine_sd,
+)
+from bnn_geometry.geometry.quantizers import limit_angle, limit_cosine
+from bnn_geometry.geometry.separation import separation_at, separation_dimension
 
 sizes = presets.preset(preset)
 samples = samples or sizes.angle_samples
 generator = np.random.default_rng(seed)
-uniform_limit = theory.limit_angle(laws.UNIFORM)
-gaussian_limit = theory.limit_angle(laws.GAUSSIAN)
+uniform_limit = limit_angle(UNIFORM)
+gaussian_limit = limit_angle(GAUSSIAN)
 glue("limit-uniform", uniform_limit)
 glue("limit-gaussian", gaussian_limit)
 
@@ -80,27 +106,27 @@ glue("limit-gaussian", gaussian_limit)
 
 # %%
 entry_laws = {
-    "uniform": laws.UNIFORM,
-    "Gaussian": laws.GAUSSIAN,
-    "Laplace": laws.LAPLACE,
-    "Student t, 3": laws.student_t(3),
-    "±1": laws.SIGNS,
+    "uniform": UNIFORM,
+    "Gaussian": GAUSSIAN,
+    "Laplace": LAPLACE,
+    "Student t, 3": student_t(3),
+    "±1": SIGNS,
 }
 
 
 def is_exact(law, n):
     """Whether the law of the angle to the binarization, and of that of a pair, is exact."""
-    if law is laws.GAUSSIAN:
+    if law is GAUSSIAN:
         return n <= 300, True
-    return (law is laws.UNIFORM and n <= 3) or (law is laws.LAPLACE and n == 2), False
+    return (law is UNIFORM and n <= 3) or (law is LAPLACE and n == 2), False
 
 
 def histograms_of(sample):
     """Histograms with their laws: the exact ones, and from n = 10 on the asymptotic ones."""
     law, n = sample.law, sample.n
     densities = (
-        lambda t: theory.binarized_angle_density(t, law, n),
-        lambda t: theory.pair_angle_density(t, n, law),
+        lambda t: binarized_angle_density(t, law, n),
+        lambda t: pair_angle_density(t, n, law),
     )
     # no normal law where the angle is constant, or without a fourth moment
     there_is = (not law.constant and np.isfinite(law.m4), not law.constant)
@@ -152,7 +178,7 @@ show(
 summary = pd.DataFrame(
     [{"entries": name, **angles.summarize(sample)} for (name, _), sample in kept.items()]
 ).astype({"n": int})
-below = [np.sum(s.pair_angle < theory.limit_angle(s.law)) for s in kept.values()]
+below = [np.sum(s.pair_angle < limit_angle(s.law)) for s in kept.values()]
 pd.DataFrame(
     {
         "entries": summary["entries"],
@@ -175,7 +201,7 @@ for row in summary[summary["entries"] == "uniform"].itertuples():
         theory=row.cosine_theory,
         preset=preset,
         figure="fig-angles",
-        note=f"entries {laws.UNIFORM.name}, n = {row.n}: {row.angle:.1f}°",
+        note=f"entries {UNIFORM.name}, n = {row.n}: {row.angle:.1f}°",
     )
     if row.n >= 27:
         claims.record(
@@ -241,7 +267,7 @@ interactive.show_histograms(
 # %%
 pd.DataFrame(
     {
-        "limit (°)": [theory.limit_angle(law) for law in entry_laws.values()],
+        "limit (°)": [limit_angle(law) for law in entry_laws.values()],
         **{f"mean, n = {n}": [histograms[name, n].binarized.mean for name in entry_laws]
            for n in (3, 27, 1000)},
     },
@@ -302,10 +328,10 @@ def curve(name, quantity, *, minus=0.0, sign=1):
 
 
 distances = {
-    "angle": {name: curve(name, "angle", minus=theory.limit_angle(entry_laws[name]), sign=-1)
+    "angle": {name: curve(name, "angle", minus=limit_angle(entry_laws[name]), sign=-1)
               for name in trends},
     "cosine": {
-        name: curve(name, "cosine", minus=theory.limit_cosine(law.m1, law.m2))
+        name: curve(name, "cosine", minus=limit_cosine(law))
         for name, law in entry_laws.items()
         if name in trends
     },
@@ -359,10 +385,10 @@ means = pd.concat(
     },
     axis=1,
 )
-glue("below-uniform-10", uniform_limit - theory.mean_angle(laws.UNIFORM, 10))
-glue("below-uniform-100", uniform_limit - theory.mean_angle(laws.UNIFORM, 100))
-glue("below-gaussian-10", gaussian_limit - theory.mean_angle(laws.GAUSSIAN, 10))
-glue("below-gaussian-100", gaussian_limit - theory.mean_angle(laws.GAUSSIAN, 100))
+glue("below-uniform-10", uniform_limit - mean_angle(UNIFORM, 10))
+glue("below-uniform-100", uniform_limit - mean_angle(UNIFORM, 100))
+glue("below-gaussian-10", gaussian_limit - mean_angle(GAUSSIAN, 10))
+glue("below-gaussian-100", gaussian_limit - mean_angle(GAUSSIAN, 100))
 means
 
 # %% [markdown]
@@ -444,8 +470,8 @@ glue("slope-pair-error", slopes.loc[("s.d. of a pair's cosine", "uniform"), "s.e
 angle_slope = slopes.loc[("s.d. of the angle to bin(w)", "uniform"), "slope"]
 glue("slope-angle", f"{angle_slope:.3f}".replace("-", "−"))
 glue("slope-angle-error", slopes.loc[("s.d. of the angle to bin(w)", "uniform"), "s.e."])
-glue("rate-uniform", theory.angle_sd_rate(laws.UNIFORM))
-glue("rate-gaussian", theory.angle_sd_rate(laws.GAUSSIAN))
+glue("rate-uniform", angle_sd_rate(UNIFORM))
+glue("rate-gaussian", angle_sd_rate(GAUSSIAN))
 slopes.round({"slope": 3, "s.e.": 3, "theory": 3, "diff. / s.e.": 1})
 
 # %%
@@ -478,7 +504,7 @@ pd.DataFrame(
 # %%
 rows = []
 for n in sizes.trend_dimensions:
-    cosine = angles.sample_angles(n, vectors(n), laws.SIGNS, generator).pairs
+    cosine = angles.sample_angles(n, vectors(n), SIGNS, generator).pairs
     rows.append(
         {
             "n": n,
@@ -568,13 +594,13 @@ theta = np.linspace(0, 90, 3601)
 
 def closer_probability(n):
     """P(a random direction is closer to w than bin(w)), by quadrature of the exact laws."""
-    density = theory.binarized_angle_density(theta, laws.GAUSSIAN, n)
-    return np.trapezoid(density * theory.pair_angle_cdf(theta, n), theta)
+    density = binarized_angle_density(theta, GAUSSIAN, n)
+    return np.trapezoid(density * pair_angle_cdf(theta, n), theta)
 
 
 points = {"overlap": [], "closer": [], "closer, uniform": []}
 for n in seen:
-    threshold = np.cos(np.radians(theory.separation(n).threshold))
+    threshold = np.cos(np.radians(separation_at(n).threshold))
     for name in ("Gaussian", "uniform"):
         drawn = angles.sample_angles(n, sizes.separation_samples, entry_laws[name], generator)
         events = {"closer": [drawn.pairs > drawn.binarized]}
@@ -591,7 +617,7 @@ points = {
     for label, rows in points.items()
 }
 exact = pd.DataFrame(
-    [(theory.separation(n).overlap, closer_probability(n)) for n in range(2, 41)],
+    [(separation_at(n).overlap, closer_probability(n)) for n in range(2, 41)],
     index=pd.Index(range(2, 41), name="n"),
     columns=["overlap", "closer"],
 )
@@ -611,11 +637,11 @@ figures.plot_overlap(
 )
 figures.plot_orders(
     [
-        ("overlap", short, [-np.log10(theory.separation(int(n)).overlap) for n in short]),
+        ("overlap", short, [-np.log10(separation_at(int(n)).overlap) for n in short]),
         (
             f"P(pair < {gaussian_limit:.1f}°)",
             long,
-            [-float(theory.pair_angle_logcdf(gaussian_limit, int(n))) / ln10 for n in long],
+            [-float(pair_angle_logcdf(gaussian_limit, int(n))) / ln10 for n in long],
         ),
     ],
     axes[0, 1],
@@ -682,17 +708,14 @@ rates = (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-6, 1e-9, 1e-12)
 
 def first_below(rate):
     """Smallest n in which a random direction is within the limit less often than that."""
-    return next(
-        n for n in range(2, 200) if theory.pair_angle_logcdf(gaussian_limit, n) < np.log(rate)
-    )
+    return next(n for n in range(2, 200) if pair_angle_logcdf(gaussian_limit, n) < np.log(rate))
 
 
 begins = pd.DataFrame(
     {
-        "n: best threshold": [theory.separation_dimension(rate) for rate in rates],
+        "n: best threshold": [separation_dimension(rate) for rate in rates],
         "its angle (°)": [
-            round(theory.separation(theory.separation_dimension(rate)).threshold, 1)
-            for rate in rates
+            round(separation_at(separation_dimension(rate)).threshold, 1) for rate in rates
         ],
         "n: within the limit": [first_below(rate) for rate in rates],
     },
@@ -709,19 +732,15 @@ begins
 superscript = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 rows = {}
 for n in layers:
-    zeros = float(theory.pair_angle_logcdf(gaussian_limit, n)) / ln10
+    zeros = float(pair_angle_logcdf(gaussian_limit, n)) / ln10
     rows[n] = {
-        "uniform (°)": (
-            f"{theory.mean_angle(laws.UNIFORM, n):.2f} ± {theory.angle_sd(laws.UNIFORM, n):.2f}"
-        ),
-        "Gaussian (°)": (
-            f"{theory.mean_angle(laws.GAUSSIAN, n):.2f} ± {theory.angle_sd(laws.GAUSSIAN, n):.2f}"
-        ),
-        "a pair (°)": f"90 ± {theory.pair_angle_sd(n):.2f}",
+        "uniform (°)": f"{mean_angle(UNIFORM, n):.2f} ± {angle_sd(UNIFORM, n):.2f}",
+        "Gaussian (°)": f"{mean_angle(GAUSSIAN, n):.2f} ± {angle_sd(GAUSSIAN, n):.2f}",
+        "a pair (°)": f"90 ± {pair_angle_sd(n):.2f}",
         "P(pair within the limit)": "10" + f"{zeros:.0f}".translate(superscript),
     }
-glue("tail-27", scientific(float(theory.pair_angle_cdf(gaussian_limit, 27))))
-glue("tail-1152", scientific(float(theory.pair_angle_cdf(gaussian_limit, 1152))))
+glue("tail-27", scientific(float(pair_angle_cdf(gaussian_limit, 27))))
+glue("tail-1152", scientific(float(pair_angle_cdf(gaussian_limit, 1152))))
 pd.DataFrame(rows).T.rename_axis("n").astype(str)
 
 # %% [markdown]
@@ -771,11 +790,11 @@ for n in sizes.angle_dimensions:
             "high": high,
             "tenth": float(angles.nearest_binary_angle(tenth)),
             "axis": float(angles.nearest_binary_angle(np.arange(n) < 1)),
-            "pair": 90 - 2 * theory.pair_angle_sd(n),
+            "pair": 90 - 2 * pair_angle_sd(n),
         }
     )
 reach = pd.DataFrame(rows)
-assert np.allclose(reach["axis"], [theory.worst_binary_angle(n) for n in reach["n"]])
+assert np.allclose(reach["axis"], [worst_binary_angle(n) for n in reach["n"]])
 counts = np.unique(np.append(np.geomspace(1, 900, 40).astype(int), np.arange(900, width + 1, 4)))
 drawn = []
 for k in (1, 3, 10, 30, 100, 300, 1000):
@@ -792,14 +811,14 @@ def sparse_angle(k, cosine):
 
 
 even = np.array([sparse_angle(k, 1.0) for k in counts])
-uneven = np.array([sparse_angle(k, theory.mean_cosine(laws.GAUSSIAN, int(k))) for k in counts])
+uneven = np.array([sparse_angle(k, mean_cosine(GAUSSIAN, int(k))) for k in counts])
 figure, axes = plots.new_figure(1, 2, height=3.8)
 figures.plot_nearest(reach, axes[0, 0], bound=45.0)
 figures.plot_sparse(
     [("Gaussian entries", counts / width, uneven), ("equal entries", counts / width, even)],
     drawn,
     axes[0, 1],
-    pair=90 - 2 * theory.pair_angle_sd(width),
+    pair=90 - 2 * pair_angle_sd(width),
     bound=45.0,
 )
 axes[0, 1].set_title(f"n = {width:,}")
@@ -839,8 +858,8 @@ for row in reach[reach["n"].isin([10, 100, 1000])].itertuples():
             figure="fig-nearest",
             note=f"{kind}, n = {row.n:,}",
         )
-beyond = {n: np.exp(float(theory.binarized_angle_logsf(45.0, n))) for n in (10, 27, 100, 300)}
-glue("axis-1000", float(theory.worst_binary_angle(1000)))
+beyond = {n: np.exp(float(binarized_angle_logsf(45.0, n))) for n in (10, 27, 100, 300)}
+glue("axis-1000", float(worst_binary_angle(1000)))
 glue("beyond-10", 100 * beyond[10])
 glue("beyond-100", scientific(beyond[100]))
 glue("beyond-300", scientific(beyond[300]))
@@ -857,9 +876,7 @@ pd.DataFrame(
 # %%
 pd.DataFrame(
     {
-        "Gaussian entries (°)": [
-            sparse_angle(k, theory.mean_cosine(laws.GAUSSIAN, k)) for k in drawn["k"]
-        ],
+        "Gaussian entries (°)": [sparse_angle(k, mean_cosine(GAUSSIAN, k)) for k in drawn["k"]],
         "simulated": drawn["angle"],
         "s.e.": drawn["error"],
         "equal entries (°)": [sparse_angle(k, 1.0) for k in drawn["k"]],
@@ -899,13 +916,13 @@ mlp = training.live_run(sizes.mlp, mnist, seed=1)  # the run of the chapter on t
 high = 10_000
 kinds = {
     **entry_laws,
-    "Gaussian, half zero": laws.sparse(0.5),
-    "Gaussian, 90 % zero": laws.sparse(0.1),
+    "Gaussian, half zero": sparse(0.5),
+    "Gaussian, 90 % zero": sparse(0.1),
 }
 rows = {}
 for name, law in kinds.items():
     row = angles.summarize(angles.sample_angles(high, vectors(high), law, generator))
-    rows[name] = {"ratio": theory.limit_cosine(law.m1, law.m2), "limit": theory.limit_angle(law)}
+    rows[name] = {"ratio": limit_cosine(law), "limit": limit_angle(law)}
     rows[name] |= {key: row[key] for key in ("angle", "angle_se", "angle_theory", "angle_z")}
 simulated = pd.DataFrame(rows).T
 
@@ -916,7 +933,7 @@ for when, network in (("start", mlp.untrained()), ("trained", mlp.network())):
     for name, layer in layers.weight_layers(network).items():
         w = layer.weight.detach().double().numpy()
         # to three decimals: a law of a thousand values instead of all weights
-        law = laws.empirical(np.round(w.ravel(), 3), name)
+        law = empirical(np.round(w.ravel(), 3), name)
         filters, n = w.shape
         found = angles.nearest_binary_angle(w)
         # each input's weights dealt out anew: no longer filters, but the same inputs
@@ -928,11 +945,11 @@ for when, network in (("start", mlp.untrained()), ("trained", mlp.network())):
                 "n": n,
                 "filters": filters,
                 "ratio": law.m1 / np.sqrt(law.m2),
-                "limit": theory.limit_angle(law),
-                "expected": theory.mean_angle(law, n),
+                "limit": limit_angle(law),
+                "expected": mean_angle(law, n),
                 "angle": found.mean(),
                 "error": found.std() / np.sqrt(filters),
-                "sd_expected": theory.angle_sd(law, n),
+                "sd_expected": angle_sd(law, n),
                 "sd": found.std(ddof=1),
                 "sd_dealt": dealt.std(ddof=1),
                 "clipped": np.mean(np.abs(w) >= 1),
@@ -1057,7 +1074,7 @@ def heavy_vectors(n):
     return max(200, vectors(n) // 10)
 
 
-heavy = {df: laws.student_t(df) for df in (1.5, 2, 3)}
+heavy = {df: student_t(df) for df in (1.5, 2, 3)}
 dimensions = [n for n in sizes.trend_dimensions if n <= 100_000]
 tails = {
     df: pd.DataFrame(
@@ -1074,7 +1091,7 @@ figures.plot_convergence(
     [
         ("uniform", trends["uniform"][trends["uniform"]["n"] <= 100_000], uniform_limit),
         ("Gaussian", trends["Gaussian"][trends["Gaussian"]["n"] <= 100_000], gaussian_limit),
-        *((f"Student t, ν = {df}", tails[df], theory.limit_angle(heavy[df])) for df in (3, 2, 1.5)),
+        *((f"Student t, ν = {df}", tails[df], limit_angle(heavy[df])) for df in (3, 2, 1.5)),
     ],
     axes[0, 0],
 )
@@ -1082,16 +1099,16 @@ figures.plot_tails(
     [
         (
             "",
-            pd.DataFrame({"n": grid, "cosine": [theory.mean_cosine(law, int(n)) for n in grid]}),
+            pd.DataFrame({"n": grid, "cosine": [mean_cosine(law, int(n)) for n in grid]}),
             table,
         )
         for law, table in (
-            (laws.UNIFORM, trends["uniform"]),
-            (laws.GAUSSIAN, trends["Gaussian"]),
+            (UNIFORM, trends["uniform"]),
+            (GAUSSIAN, trends["Gaussian"]),
             *((heavy[df], tails[df]) for df in (3, 2, 1.5)),
         )
     ],
-    (grid, np.array([theory.pair_cosine_sd(int(n)) for n in grid])),
+    (grid, np.array([pair_cosine_sd(int(n)) for n in grid])),
     axes[0, 1],
 )
 figure.legend(*figures.merged_legend(axes.flat), loc="outside lower center", ncols=3)
@@ -1118,16 +1135,16 @@ show(
 # %%
 def local_slope(law):
     """Slope of log cosine against log n where n is huge; + 0 turns a rounded −0 into 0."""
-    cosines = [theory.mean_cosine(law, n) for n in (10**8, 10**9)]
+    cosines = [mean_cosine(law, n) for n in (10**8, 10**9)]
     return round(angles.log_slope([1e8, 1e9], cosines), 3) + 0.0
 
 
 pd.DataFrame(
     {
         f"ν = {df}": {
-            "limit (°)": f"{theory.limit_angle(law):.2f}",
+            "limit (°)": f"{limit_angle(law):.2f}",
             **{
-                f"exact cosine, n = {label}": f"{theory.mean_cosine(law, n):.4f}"
+                f"exact cosine, n = {label}": f"{mean_cosine(law, n):.4f}"
                 for label, n in (("10", 10), ("10³", 10**3), ("10⁶", 10**6), ("10⁹", 10**9))
             },
             "slope, 10⁸ to 10⁹": f"{local_slope(law):.3f}",
@@ -1139,10 +1156,10 @@ pd.DataFrame(
 )  # fmt: skip
 
 # %%
-sixth = theory.mean_cosine(heavy[1.5], 10**6)
+sixth = mean_cosine(heavy[1.5], 10**6)
 glue("heavy-cosine", sixth)
 glue("heavy-angle", float(np.degrees(np.arccos(sixth))))
-glue("heavy-sds", sixth / theory.pair_cosine_sd(10**6))
+glue("heavy-sds", sixth / pair_cosine_sd(10**6))
 
 # %% [markdown]
 # With $\nu = 1.5$ the cosine has fallen to {glue:text}`heavy-cosine:.2f` at $n = 10^6$, an angle of
@@ -1180,8 +1197,8 @@ glue("heavy-sds", sixth / theory.pair_cosine_sd(10**6))
 # ```
 
 # %% tags=["hide-cell"]
-assert np.isclose(theory.mean_angle(laws.UNIFORM, 2), np.degrees(np.log(2) / 2))
-assert np.isclose(theory.mean_angle(laws.GAUSSIAN, 2), 22.5)
+assert np.isclose(mean_angle(UNIFORM, 2), np.degrees(np.log(2) / 2))
+assert np.isclose(mean_angle(GAUSSIAN, 2), 22.5)
 assert np.isclose(closer_probability(2), 1 / 8, rtol=1e-3)
 assert abs(points["closer"].loc[2, "value"] - 1 / 8) < 4 * points["closer"].loc[2, "error"]
 glue("solution-plane", np.degrees(np.log(2) / 2))
@@ -1222,13 +1239,13 @@ glue("solution-positive", positive)
 
 # %% tags=["hide-cell"]
 for law, part in (
-    (laws.SIGNS, 1 / 2),
-    (laws.UNIFORM, 2 / 3),
-    (laws.GAUSSIAN, np.pi / 4),
-    (laws.LAPLACE, 1.0),
+    (SIGNS, 1 / 2),
+    (UNIFORM, 2 / 3),
+    (GAUSSIAN, np.pi / 4),
+    (LAPLACE, 1.0),
 ):
-    assert np.isclose(1 / (2 * theory.limit_cosine(law.m1, law.m2) ** 2), part)
-assert np.isclose(theory.limit_angle(laws.sparse(np.pi / 4)), 45)
+    assert np.isclose(1 / (2 * limit_cosine(law) ** 2), part)
+assert np.isclose(limit_angle(sparse(np.pi / 4)), 45)
 glue("solution-sparse", np.pi / 4)
 
 # %% [markdown]
@@ -1260,10 +1277,10 @@ for n in (10, 100, 300):
             + special.gammaln(n / 2 + 1)
             - special.gammaln(n + 1)
         )
-        assert theory.binarized_angle_logsf(phi, n) < log_bound
+        assert binarized_angle_logsf(phi, n) < log_bound
         rough = np.sqrt(2 * np.e / np.pi) * np.cos(np.radians(phi))
         assert abs(log_bound - n * np.log(rough) + np.log(2) / 2) < 0.1
-best = {n: theory.separation(n) for n in (200, 300)}
+best = {n: separation_at(n) for n in (200, 300)}
 decay = np.exp((best[300].log_error - best[200].log_error) / 100)
 assert abs(best[300].threshold - np.degrees(threshold)) < 1
 assert abs(decay - np.sin(threshold)) < 0.01

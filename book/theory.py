@@ -43,8 +43,15 @@ from bnn_geometry.book import presets
 from bnn_geometry.book.display import glue, scientific, show
 from bnn_geometry.book.plots import diagrams
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import angles, correlation, hyperdimensional, theory
-from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import angles, correlation, hyperdimensional
+from bnn_geometry.geometry.distributions import GAUSSIAN, SIGNS, UNIFORM
+from bnn_geometry.geometry.pair_angle import (
+    binary_pair_law,
+    pair_angle_cdf,
+    pair_angle_density,
+    pair_cosine_sd,
+)
+from bnn_geometry.geometry.quantizers import limit_cosine
 from bnn_geometry.networks import layers, straight_through
 
 sizes = presets.preset(preset)
@@ -321,12 +328,12 @@ show(
 # %%
 samples = sizes.cosine_samples
 dimensions = (10, 100, 1000)
-binary_pairs = {n: angles.sample_angles(n, samples, laws.SIGNS, generator) for n in dimensions}
-directions = {n: angles.sample_angles(n, samples, laws.GAUSSIAN, generator) for n in dimensions}
+binary_pairs = {n: angles.sample_angles(n, samples, SIGNS, generator) for n in dimensions}
+directions = {n: angles.sample_angles(n, samples, GAUSSIAN, generator) for n in dimensions}
 figure, axes = plots.new_figure(2, 3, height=5.4)
 for n, above, below in zip(dimensions, *axes, strict=True):
-    cosine, probability = theory.binary_pair_law(n)
-    width = min(4.5 * theory.pair_cosine_sd(n), 1.1)
+    cosine, probability = binary_pair_law(n)
+    width = min(4.5 * pair_cosine_sd(n), 1.1)
     seen = np.abs(cosine) <= width
     diagrams.plot_pair_law(
         binary_pairs[n].pairs,
@@ -337,7 +344,7 @@ for n, above, below in zip(dimensions, *axes, strict=True):
     )
     reach = min(60 * width, 90)
     theta = np.linspace(90 - reach, 90 + reach, 361)
-    density = theory.pair_angle_density(theta, n)
+    density = pair_angle_density(theta, n)
     diagrams.plot_direction_law(
         directions[n].pair_angle, theta, density, below, title=f"directions, n = {n}"
     )
@@ -362,13 +369,13 @@ show(
 rows = []
 for n in dimensions:
     uniform = directions[n]
-    ks = stats.kstest(uniform.pair_angle, lambda t, n=n: theory.pair_angle_cdf(t, n))
+    ks = stats.kstest(uniform.pair_angle, lambda t, n=n: pair_angle_cdf(t, n))
     rows.append(
         {
             "n": n,
             "±1: s.d. of the cosine": binary_pairs[n].pairs.std().round(4),
             "directions: s.d.": uniform.pairs.std().round(4),
-            "exact, both": round(theory.pair_cosine_sd(n), 4),
+            "exact, both": round(pair_cosine_sd(n), 4),
             "directions: p of the law": round(float(ks.pvalue), 2),
         }
     )
@@ -388,7 +395,7 @@ pd.DataFrame(rows).set_index("n")
 
 # %%
 kanerva = 10_000
-sd = theory.hamming_sd(kanerva)
+sd = hyperdimensional.hamming_sd(kanerva)
 glue("kanerva-mean", kanerva / 2)
 glue("kanerva-sd", sd)
 rows = []
@@ -676,9 +683,9 @@ every_third = sign_laws[sign_laws["rho"].isin([-0.9, -0.45, 0.0, 0.45, 0.9])]
 
 # %%
 n, units, simulated_units = 100, 300, 8
-white = {law: theory.limit_cosine(law.m1, law.m2) for law in (laws.GAUSSIAN, laws.UNIFORM)}
-glue("white-gaussian", white[laws.GAUSSIAN])
-glue("white-uniform", white[laws.UNIFORM])
+white = {law: limit_cosine(law) for law in (GAUSSIAN, UNIFORM)}
+glue("white-gaussian", white[GAUSSIAN])
+glue("white-uniform", white[UNIFORM])
 inputs_drawn = min(sizes.law_samples, 20_000)
 rows = []
 for decay in (0.0, 0.5, 1.0, 1.5):
@@ -706,7 +713,7 @@ for decay in (0.0, 0.5, 1.0, 1.5):
 predictions = pd.concat(rows, ignore_index=True)
 figure, axes = plots.new_figure(1, 2, height=3.8)
 diagrams.plot_predicted_correlations(predictions.dropna(), axes[0, 0], title="simulated")
-diagrams.plot_correlation_trend(predictions, axes[0, 1], white=white[laws.GAUSSIAN])
+diagrams.plot_correlation_trend(predictions, axes[0, 1], white=white[GAUSSIAN])
 show(
     figure,
     name="fig-predicted-r",

@@ -80,8 +80,8 @@ from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, recipe_table, show, width
 from bnn_geometry.book.plots import style as plots
 from bnn_geometry.book.plots import training as figures
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
+from bnn_geometry.geometry.quantizers import limit_angle
 from bnn_geometry.networks import layers, straight_through, variants
 from bnn_geometry.probing.weights import latent_histograms, weight_angles
 from bnn_geometry.studies import ablations
@@ -584,8 +584,8 @@ plots.plot_weight_angles(
     angles,
     axes[0, 0],
     limits={
-        "uniform entries": theory.limit_angle(laws.UNIFORM),
-        "Gaussian entries": theory.limit_angle(laws.GAUSSIAN),
+        "uniform entries": limit_angle(UNIFORM),
+        "Gaussian entries": limit_angle(GAUSSIAN),
     },
 )
 axes[0, 0].set_title(f"trained on {cifar10.provenance.title}")

@@ -9,14 +9,14 @@ import pytest
 from bs4 import BeautifulSoup
 
 from bnn_geometry.book import animation
-from bnn_geometry.geometry import flows as dynamics
+from bnn_geometry.geometry import flows, losses
 
 ALT = "A dot moves to the right edge of a square and then trembles about the axis."
 
 
 def flow(steps=12, **options):
-    return dynamics.flow(
-        dynamics.COSINE,
+    return flows.flow(
+        losses.COSINE,
         [3.0, 1.0],
         [-0.8, -0.6],
         np.full(steps, 0.2),
@@ -83,7 +83,7 @@ def test_a_name_that_is_none_is_refused(name):
 def test_other_flows_and_missing_descriptions_are_refused():
     with pytest.raises(ValueError, match="description"):
         made(alt=" ")
-    three = dynamics.flow(dynamics.COSINE, [3, 1, 1], [1, 1, 1], [0.1], keep_path=True)
+    three = flows.flow(losses.COSINE, [3, 1, 1], [1, 1, 1], [0.1], keep_path=True)
     for other in (flow(keep_path=False), three):
         with pytest.raises(ValueError, match="one row in two dimensions"):
             animation.flow_in_the_plane(other, target=[3, 1], name="a", alt=ALT)

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 
 from bnn_geometry.book.plots import diagrams
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.pair_angle import binary_pair_law
 
 
 def axes():
@@ -91,7 +91,7 @@ def test_the_small_network_shows_signs_by_the_style_of_its_lines():
 
 @pytest.mark.parametrize("kept", [slice(None), slice(1, 4)])
 def test_the_bars_of_a_simulation_stand_where_the_law_has_its_values(kept):
-    cosine, probability = theory.binary_pair_law(4)
+    cosine, probability = binary_pair_law(4)
     sample = np.repeat(cosine, 3)
     ax = diagrams.plot_pair_law(sample, cosine[kept], probability[kept], axes(), title="n = 4")
     values, edges, _ = ax.patches[0].get_data()

@@ -18,8 +18,10 @@ from notebooks_under_test import ROOT
 from bnn_geometry.book import display as notebook
 from bnn_geometry.book import interactive, sphinx_interactive
 from bnn_geometry.book.plots import style as plots
-from bnn_geometry.geometry import angles, theory
-from bnn_geometry.geometry import distributions as laws
+from bnn_geometry.geometry import angles
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
+from bnn_geometry.geometry.pair_angle import pair_angle_cdf, pair_angle_density
+from bnn_geometry.geometry.quantizers import limit_angle
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -33,7 +35,7 @@ TEXTS = {
 JSON_OF_SVG = re.compile(r'<metadata id="angle-histograms">(.*?)</metadata>', re.S)
 
 
-def sample(n, law=laws.GAUSSIAN, samples=4000, seed=7):
+def sample(n, law=GAUSSIAN, samples=4000, seed=7):
     return angles.sample_angles(n, samples, law, np.random.default_rng([seed, n]))
 
 
@@ -43,10 +45,10 @@ def figure():
     return made
 
 
-def both(dimensions=(3, 27), laws=(laws.UNIFORM, laws.GAUSSIAN), samples=50):
+def both(dimensions=(3, 27), laws=(UNIFORM, GAUSSIAN), samples=50):
     return [
         interactive.angle_histograms(
-            sample(n, law, samples), pair_density=lambda t, n=n: theory.pair_angle_density(t, n)
+            sample(n, law, samples), pair_density=lambda t, n=n: pair_angle_density(t, n)
         )
         for law in laws
         for n in dimensions
@@ -62,7 +64,7 @@ def test_bins_hold_what_the_exact_law_says(n):
     drawn = sample(n)
     made = interactive.histogram(drawn.pair_angle)
     edges = made.start + made.width * np.arange(len(made.counts) + 1)
-    p = np.diff(theory.pair_angle_cdf(edges, n))
+    p = np.diff(pair_angle_cdf(edges, n))
     expected, sd = p * 4000, np.sqrt(p * (1 - p) * 4000)
     often = expected > 20  # where the normal law of a count is good enough
     assert often.sum() >= 10
@@ -109,14 +111,12 @@ def test_what_is_no_density_is_refused(value):
 @pytest.mark.parametrize("n", [3, 27, 10_000])
 def test_the_density_covers_the_sample(n):
     drawn = sample(n, samples=2000)
-    made = interactive.angle_histograms(
-        drawn, pair_density=lambda t: theory.pair_angle_density(t, n)
-    )
+    made = interactive.angle_histograms(drawn, pair_density=lambda t: pair_angle_density(t, n))
     grid = made.pairs.density_start + made.pairs.density_step * np.arange(161)
     assert grid[0] <= drawn.pair_angle.min()
     assert grid[-1] >= drawn.pair_angle.max() - 1e-9
     # the grid is made anew here, so that its points differ by rounding
-    assert made.pairs.density == pytest.approx(theory.pair_angle_density(grid, n), rel=1e-9)
+    assert made.pairs.density == pytest.approx(pair_angle_density(grid, n), rel=1e-9)
     # trapezoids: what is left out are tails that 2000 pairs did not reach
     assert np.trapezoid(made.pairs.density, grid) == pytest.approx(1, abs=5 / 2000)
     assert made.binarized.density.size == 0
@@ -128,10 +128,10 @@ def test_a_constant_density_is_one():
 
 
 def test_a_histogram_says_of_what_it_is():
-    drawn = sample(10, laws.UNIFORM)
+    drawn = sample(10, UNIFORM)
     made = interactive.angle_histograms(drawn, binarized_density=np.zeros_like)
-    assert (made.law, made.n) == (laws.UNIFORM.name, 10)
-    assert made.limit == theory.limit_angle(laws.UNIFORM)
+    assert (made.law, made.n) == (UNIFORM.name, 10)
+    assert made.limit == limit_angle(UNIFORM)
     assert made.binarized.mean == pytest.approx(drawn.binarized_angle.mean())
     assert made.pairs.sd == pytest.approx(drawn.pair_angle.std())
     assert (len(made.binarized.density), len(made.pairs.density)) == (161, 0)
@@ -145,7 +145,7 @@ def test_data_are_in_the_order_in_which_they_are_offered():
     data = json.loads(interactive.as_json(made, n=27))
     assert data["dimensions"] == [3, 27, 100]
     assert data["dimensions"][data["first"]] == 27
-    assert [law["name"] for law in data["laws"]] == [laws.UNIFORM.name, laws.GAUSSIAN.name]
+    assert [law["name"] for law in data["laws"]] == [UNIFORM.name, GAUSSIAN.name]
     assert [law["limit"] for law in data["laws"]] == [30, 37.07]
     for h in made:
         law = [law["name"] for law in data["laws"]].index(h.law)

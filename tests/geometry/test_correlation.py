@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -41,31 +41,23 @@ def test_with_the_covariance_of_a_sample_it_is_the_correlation_of_that_sample(fi
     w, b = weights_of(generator, filters)
     x = generator.exponential(size=(50, N)) @ generator.standard_normal((N, N))
     r = correlation.predicted_correlation(w, b, np.cov(x.T))
-    slope = correlation.predicted_slope(w, b, np.cov(x.T))
     for i in range(filters):
         assert r[i] == pytest.approx(np.corrcoef(x @ w[i], x @ b[i])[0, 1], abs=1e-12)
-        assert slope[i] == pytest.approx(np.polyfit(x @ b[i], x @ w[i], 1)[0], rel=1e-10)
 
 
 def test_a_diagonal_covariance_may_be_given_as_its_diagonal():
     w, b = weights_of(rng(2))
     variances = rng(3).uniform(0.1, 5, N)
-    for predict in (correlation.predicted_correlation, correlation.predicted_slope):
-        np.testing.assert_allclose(predict(w, b, variances), predict(w, b, np.diag(variances)))
+    found = correlation.predicted_correlation(w, b, variances)
+    np.testing.assert_allclose(found, correlation.predicted_correlation(w, b, np.diag(variances)))
 
 
 def test_one_pair_of_vectors_gives_a_number():
     w, b = weights_of(rng(4))
     covariance = correlation.random_covariance(N, 1.0, rng(5))
-    for predict in (correlation.predicted_correlation, correlation.predicted_slope):
-        one = predict(w[0], b[0], covariance)
-        assert one.shape == ()
-        assert one == pytest.approx(predict(w, b, covariance)[0], rel=1e-12)
-
-
-def test_the_slope_for_white_inputs_is_the_mean_size_of_the_weights():
-    w, b = weights_of(rng(6))
-    np.testing.assert_allclose(correlation.predicted_slope(w, b), np.abs(w).mean(axis=1))
+    one = correlation.predicted_correlation(w[0], b[0], covariance)
+    assert one.shape == ()
+    assert one == pytest.approx(correlation.predicted_correlation(w, b, covariance)[0], rel=1e-12)
 
 
 def test_vectors_with_tiny_variances_have_a_correlation():
@@ -76,6 +68,7 @@ def test_vectors_with_tiny_variances_have_a_correlation():
     )
 
 
+@settings(deadline=None, max_examples=20)
 @given(scale=st.floats(1e-100, 1e100), other=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
 def test_correlation_depends_on_directions_alone(scale, other, seed):
     w, b = weights_of(rng(seed))
@@ -168,7 +161,7 @@ def test_sample_correlation_is_pearsons():
 @pytest.mark.parametrize("law", ["standard_normal", "standard_exponential"])
 def test_its_standard_error_is_the_spread_over_samples(law):
     """Not that of the normal law: exponential numbers spread more, and the error knows it."""
-    repeats, samples = 4000, 400
+    repeats, samples = 2000, 400
     shared, u, v = getattr(rng(13), law)((3, samples, repeats))
     r, error = correlation.sample_correlation(shared + u, shared + v)
     spread = r.std()
@@ -300,7 +293,7 @@ def test_a_random_covariance_has_the_eigenvalues_asked_for(decay):
 
 def test_its_basis_has_no_preferred_direction():
     """The leading eigenvector of a Haar-random basis has first entries of mean square 1/n."""
-    draws = 3000
+    draws = 1500
     leading = np.array(
         [
             np.linalg.eigh(correlation.random_covariance(4, 3.0, g))[1][:, -1]

@@ -9,8 +9,8 @@ from test_convert import each_kind, generator, make, norms, same, snapshot
 from torch import nn
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.cosine_moments import mean_square_cosine
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
 from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes, models
 from bnn_geometry.networks.layers import BinaryLinear, weight_layers
 from bnn_geometry.probing import weights
@@ -81,7 +81,7 @@ def test_no_other_factor_brings_the_raised_vector_closer(power):
 
 def test_angles_of_powers_and_shuffles_are_ratios_of_moments():
     layer = gaussian(400_000)
-    law = laws.GAUSSIAN
+    law = GAUSSIAN
     found = {
         "signs": magnitudes.raise_magnitudes(layer, 0),
         "squares": magnitudes.raise_magnitudes(layer, 2),
@@ -267,8 +267,8 @@ def test_scales_by_hand():
 @pytest.mark.parametrize(
     ("draw", "law", "column"),
     [
-        (lambda w: w.normal_(generator=generator(3)), laws.GAUSSIAN, "gaussian"),
-        (lambda w: w.uniform_(-1, 1, generator=generator(3)), laws.UNIFORM, "uniform"),
+        (lambda w: w.normal_(generator=generator(3)), GAUSSIAN, "gaussian"),
+        (lambda w: w.uniform_(-1, 1, generator=generator(3)), UNIFORM, "uniform"),
     ],
     ids=["Gaussian", "uniform"],
 )
@@ -281,7 +281,7 @@ def test_independent_entries_have_the_residual_that_is_expected(draw, law, colum
     error = found["measured_sd"] / filters**0.5
     assert found["n"] == n
     assert found["measured"] == pytest.approx(found[column], abs=4 * error)
-    assert found[column] == 1 - theory.mean_square_cosine(law, n)
+    assert found[column] == 1 - mean_square_cosine(law, n)
     # Of entries in units of their filter's mean, not of the law's: they are a little more even.
     assert found["own"] == pytest.approx(found[column], abs=2 / n)
     assert found["measured_sd"] == pytest.approx(found["own_sd"], rel=0.2)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bnn_geometry.book import display as notebook
 from bnn_geometry.book.sphinx_interactive import MARK
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.quantizers import limit_angle
 
 if TYPE_CHECKING:
     from bnn_geometry.geometry.angles import AngleSample
@@ -158,7 +158,7 @@ def angle_histograms(
     return AngleHistograms(
         law=sample.law.name,
         n=sample.n,
-        limit=theory.limit_angle(sample.law),
+        limit=limit_angle(sample.law),
         binarized=histogram(sample.binarized_angle, binarized_density),
         pairs=histogram(sample.pair_angle, pair_density),
     )

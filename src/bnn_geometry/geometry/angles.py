@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.binarized_angle import angle_sd, mean_angle
+from bnn_geometry.geometry.cosine_moments import cosine_sd, mean_cosine
+from bnn_geometry.geometry.distributions import Distribution
+from bnn_geometry.geometry.pair_angle import pair_angle_sd, pair_cosine_sd
 
 BLOCK_VALUES = 1 << 16
 """Random numbers of one block of rows: a vector's worth of 512 KiB stays in the cache.
@@ -78,8 +80,8 @@ def nearest_binary_angle(v: ArrayLike) -> NDArray[np.float64]:
 
     :math:`\cos = \|v\|_1/(\sqrt n\,\|v\|_2)`: none is nearer than bin(v), which makes every
     term of the dot product positive. A zero entry may have either sign. For the largest and the
-    typical value see :func:`bnn_geometry.geometry.theory.worst_binary_angle` and
-    :func:`~bnn_geometry.geometry.theory.typical_binary_angle`.
+    typical value see :func:`~bnn_geometry.geometry.binarized_angle.worst_binary_angle` and, for
+    Gaussian entries, :func:`~bnn_geometry.geometry.binarized_angle.mean_angle`.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ class AngleSample:
     ----------
     n : int
         Dimension of the vectors.
-    law : EntryLaw
+    law : Distribution
         Law of one entry.
     binarized : ndarray, shape (samples,)
         Cosine between each vector u and bin(u).
@@ -114,7 +116,7 @@ class AngleSample:
     """
 
     n: int
-    law: laws.EntryLaw
+    law: Distribution
     binarized: NDArray[np.float64]
     pairs: NDArray[np.float64]
 
@@ -139,7 +141,7 @@ def available_cores() -> int:
 def sample_angles(
     n: int,
     samples: int,
-    law: laws.EntryLaw,
+    law: Distribution,
     generator: np.random.Generator,
     *,
     workers: int | None = None,
@@ -157,7 +159,7 @@ def sample_angles(
         Dimension, at least 1.
     samples : int
         Number of pairs, at least 1.
-    law : EntryLaw
+    law : Distribution
         Any law of :mod:`bnn_geometry.geometry.distributions`. Vectors that happen to be zero are
         drawn again.
     generator : numpy.random.Generator
@@ -207,7 +209,7 @@ def sample_angles(
 
 
 def _sums(
-    law: laws.EntryLaw,
+    law: Distribution,
     n: int,
     rows: int,
     generator: np.random.Generator,
@@ -263,10 +265,10 @@ def summarize(sample: AngleSample) -> dict[str, float]:
         raise ValueError("One sample has no spread: draw at least 2.")
     law, n = sample.law, sample.n
     quantities = {
-        "cosine": (sample.binarized, theory.mean_cosine(law, n), theory.cosine_sd(law, n)),
-        "angle": (sample.binarized_angle, theory.mean_angle(law, n), theory.angle_sd(law, n)),
-        "pair": (sample.pairs, 0.0, theory.pair_cosine_sd(n)),
-        "pair_angle": (sample.pair_angle, 90.0, theory.pair_angle_sd(n, law)),
+        "cosine": (sample.binarized, mean_cosine(law, n), cosine_sd(law, n)),
+        "angle": (sample.binarized_angle, mean_angle(law, n), angle_sd(law, n)),
+        "pair": (sample.pairs, 0.0, pair_cosine_sd(n)),
+        "pair_angle": (sample.pair_angle, 90.0, pair_angle_sd(n, law)),
     }
     row: dict[str, float] = {"n": n}
     for name, (values, mean, sd) in quantities.items():

@@ -125,21 +125,6 @@ def predicted_correlation(
     return np.clip(r, -1.0, 1.0)
 
 
-def predicted_slope(
-    weights: ArrayLike, binary: ArrayLike, covariance: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    r"""Slope of the regression of x·w on x·b: :math:`w^T\Sigma b\,/\,b^T\Sigma b`.
-
-    It is the constant hidden in the paper's :math:`x\cdot w^b \sim x\cdot w^c`: the factor α that
-    makes :math:`E(x\cdot w - \alpha\,x\cdot b)^2` smallest. For white inputs and b = bin(w) it
-    is the mean of \|w\|, the scale of Rastegari et al. (2016).
-
-    Parameters, shapes and errors as for :func:`predicted_correlation`.
-    """
-    cross, _, variance_b = _moments(weights, binary, covariance)
-    return cross / variance_b
-
-
 def sample_correlation(
     u: ArrayLike, v: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

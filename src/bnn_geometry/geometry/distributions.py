@@ -1,4 +1,4 @@
-r"""Laws of one entry of a random vector: what it is drawn from, and its moments.
+r"""Distributions of one entry of a random vector: moments, tails, and how entries are drawn.
 
 Moments :math:`m_k = E|w|^k` are those of one entry; entries are independent.
 """
@@ -16,11 +16,17 @@ from scipy import special, stats
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class EntryLaw:
-    r"""The law of one entry of a random vector; entries are independent.
+def check_dimension(n: int, least: int = 1) -> None:
+    """Raise ValueError where a dimension is less than it may be."""
+    if n < least:
+        raise ValueError(f"The dimension n must be at least {least}, not {n}.")
 
-    The laws named here are symmetric about zero. What is said of a vector and its binarization
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    r"""The distribution of one entry of a random vector; entries are independent.
+
+    Those named here are symmetric about zero. What is said of a vector and its binarization
     depends on \|w\| alone and holds without the symmetry; what is said of two vectors does not.
 
     Attributes
@@ -31,13 +37,19 @@ class EntryLaw:
         Absolute moments :math:`E|w|^k`; infinite where the tail is too heavy.
     magnitudes, weights : ndarray, shape (nodes,)
         Values of \|w\| > 0 and their probabilities: :math:`Ef(|w|) = f(0)P(w=0) + \sum_i p_i
-        f(|w_i|)`. For a continuous law they are the nodes of a quadrature, to rounding exact for
+        f(|w_i|)`. For a continuous one they are the nodes of a quadrature, to rounding exact for
         the f that :meth:`laplace` needs.
     fill : callable
         ``fill(generator, out)`` fills a float64 array with independent entries.
     zero : float
         P(w = 0). A zero vector has no direction: where the probability is positive, everything
         here is conditional on a vector that is not zero.
+    tail, tail_mean : callable, optional
+        P(w > t) and E[w; w > t], the expectation of w where w > t and of 0 elsewhere, for an array
+        of t ≥ 0: what :mod:`bnn_geometry.geometry.quantizers` needs of a distribution with a
+        density that is symmetric about zero.
+    sampler : callable, optional
+        ``sampler(generator, shape)`` returns entries for :meth:`draw`; by default ``fill`` does.
     """
 
     name: str
@@ -49,14 +61,27 @@ class EntryLaw:
     weights: Floats = field(repr=False)
     fill: Callable[[np.random.Generator, Floats], None] = field(repr=False)
     zero: float = 0.0
+    tail: Callable[[Floats], Floats] | None = field(default=None, repr=False)
+    tail_mean: Callable[[Floats], Floats] | None = field(default=None, repr=False)
+    sampler: Callable[[np.random.Generator, tuple[int, ...]], Floats] | None = field(
+        default=None, repr=False
+    )
 
     @property
     def constant(self) -> bool:
         """Whether all entries have the same magnitude: the vector is its own binarization."""
         return self.zero == 0 and len(self.magnitudes) == 1
 
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Independent entries in a new array of the given shape."""
+        if self.sampler is not None:
+            return self.sampler(generator, shape)
+        out = np.empty(shape)
+        self.fill(generator, out)
+        return out
+
     def laplace(self, t: ArrayLike, order: int = 2) -> tuple[Floats, Floats]:
-        r"""Transforms of the law from which all moments of the cosine follow.
+        r"""Transforms of the distribution from which all moments of the cosine follow.
 
         Parameters
         ----------
@@ -119,14 +144,22 @@ def _fill_laplace(generator: np.random.Generator, out: Floats) -> None:
     out -= generator.standard_exponential(out.shape)
 
 
-UNIFORM = EntryLaw(
-    "uniform on [−1, 1]", 1 / 2, 1 / 3, 1 / 4, 1 / 5, *_quadrature(np.ones_like, 0), _fill_uniform
+UNIFORM = Distribution(
+    "uniform on [−1, 1]",
+    1 / 2,
+    1 / 3,
+    1 / 4,
+    1 / 5,
+    *_quadrature(np.ones_like, 0),
+    _fill_uniform,
+    tail=lambda t: np.maximum(1 - t, 0) / 2,
+    tail_mean=lambda t: np.maximum(1 - t * t, 0) / 4,
 )
-"""Entries uniform on [−1, 1], the law of the paper's Figure 2 (clipped latent weights)."""
+"""Entries uniform on [−1, 1], those of the paper's Figure 2 (clipped latent weights)."""
 
 _GAUSSIAN_NODES = _quadrature(lambda w: np.sqrt(2 / np.pi) * np.exp(-w * w / 2), 4)
 
-GAUSSIAN = EntryLaw(
+GAUSSIAN = Distribution(
     "standard Gaussian",
     float(np.sqrt(2 / np.pi)),
     1.0,
@@ -134,20 +167,33 @@ GAUSSIAN = EntryLaw(
     3.0,
     *_GAUSSIAN_NODES,
     _fill_gaussian,
+    tail=lambda t: special.ndtr(-t),
+    tail_mean=lambda t: np.exp(-t * t / 2) / np.sqrt(2 * np.pi),
 )
 """Standard Gaussian entries; the direction of the vector is uniform on the sphere."""
 
-LAPLACE = EntryLaw(
-    "Laplace", 1.0, 2.0, 6.0, 24.0, *_quadrature(lambda w: np.exp(-w), 6), _fill_laplace
+LAPLACE = Distribution(
+    "Laplace",
+    1.0,
+    2.0,
+    6.0,
+    24.0,
+    *_quadrature(lambda w: np.exp(-w), 6),
+    _fill_laplace,
+    tail=lambda t: np.exp(-t) / 2,
+    tail_mean=lambda t: (1 + t) * np.exp(-t) / 2,
+    # other bits than those of fill: numbers on pages have been drawn in both ways
+    sampler=lambda generator, shape: generator.laplace(size=shape),
 )
-"""Entries with density exp(−\\|w\\|)/2: a limit of exactly 45°."""
+"""Entries with density exp(−\\|w\\|)/2, more small and more large ones than a Gaussian vector has:
+a limit of exactly 45°."""
 
-SIGNS = EntryLaw("±1", 1.0, 1.0, 1.0, 1.0, np.ones(1), np.ones(1), _fill_signs)
+SIGNS = Distribution("±1", 1.0, 1.0, 1.0, 1.0, np.ones(1), np.ones(1), _fill_signs)
 """Entries +1 or −1 with equal probability, the vectors of hyperdimensional computing."""
 
 
 @lru_cache(maxsize=64)
-def student_t(df: float) -> EntryLaw:
+def student_t(df: float) -> Distribution:
     r"""Entries with Student's t distribution.
 
     :math:`m_k = \nu^{k/2}\,\Gamma(\frac{k+1}2)\Gamma(\frac{\nu-k}2)/(\sqrt\pi\,\Gamma(\frac\nu2))`
@@ -175,13 +221,13 @@ def student_t(df: float) -> EntryLaw:
         out[...] = generator.standard_t(df, out.shape)
 
     nodes = _quadrature(lambda w: 2 * stats.t.pdf(w, df), 80, 144)
-    return EntryLaw(
+    return Distribution(
         f"Student t, {df:g} degrees of freedom", *map(moment, range(1, 5)), *nodes, fill
     )
 
 
 @lru_cache(maxsize=64)
-def sparse(density: float) -> EntryLaw:
+def sparse(density: float) -> Distribution:
     """Entries standard Gaussian with the given probability, otherwise zero.
 
     The limit of the cosine is √(2·density/π): the angle tends to 90° as the density tends to 0.
@@ -202,11 +248,11 @@ def sparse(density: float) -> EntryLaw:
     nodes, weights = _GAUSSIAN_NODES
     moments = (density * m for m in (GAUSSIAN.m1, GAUSSIAN.m2, GAUSSIAN.m3, GAUSSIAN.m4))
     name = f"Gaussian, {100 * density:g} % not zero"
-    return EntryLaw(name, *moments, nodes, density * weights, fill, zero=1 - density)
+    return Distribution(name, *moments, nodes, density * weights, fill, zero=1 - density)
 
 
-def empirical(values: ArrayLike, name: str = "drawn from data") -> EntryLaw:
-    r"""The law of an entry drawn at random, with replacement, from given values.
+def empirical(values: ArrayLike, name: str = "drawn from data") -> Distribution:
+    r"""The distribution of an entry drawn at random, with replacement, from given values.
 
     ``limit_angle(empirical(w))`` is the limit that the weights w themselves suggest:
     :math:`\arccos(\mathrm{mean}|w|/\sqrt{\mathrm{mean}\,w^2})`, which is also the angle between the
@@ -227,9 +273,11 @@ def empirical(values: ArrayLike, name: str = "drawn from data") -> EntryLaw:
     """
     values = np.array(values, dtype=np.float64)
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"A law needs a one-dimensional array of values, not {values.shape}.")
+        raise ValueError(
+            f"A distribution needs a one-dimensional array of values, not {values.shape}."
+        )
     if not np.all(np.isfinite(values)):
-        raise ValueError("A law needs finite values: one is infinite or NaN.")
+        raise ValueError("Values must be finite: one is infinite or NaN.")
     magnitudes, counts = np.unique(np.abs(values), return_counts=True)
     if magnitudes[-1] == 0:
         raise ValueError("All values are zero: a zero vector has no direction.")
@@ -245,4 +293,4 @@ def empirical(values: ArrayLike, name: str = "drawn from data") -> EntryLaw:
 
     zero = float(weights[0]) if magnitudes[0] == 0 else 0.0
     first = int(zero > 0)
-    return EntryLaw(name, *moments, magnitudes[first:], weights[first:], fill, zero)
+    return Distribution(name, *moments, magnitudes[first:], weights[first:], fill, zero)

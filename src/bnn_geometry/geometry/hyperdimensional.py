@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from bnn_geometry.geometry.distributions import check_dimension
+
 BLOCK = 512
 """Vectors whose dot products are taken at once: 1 MiB of them, in float32."""
 
@@ -25,9 +27,10 @@ MAX_ORDERS = 1 << 20
 """Orders of the Welch bound that are tried at most."""
 
 
-def _check_dimension(n: int) -> None:
-    if n < 1:
-        raise ValueError(f"The dimension n must be at least 1, not {n}.")
+def hamming_sd(n: int) -> float:
+    """Standard deviation of the Hamming distance of two random ±1 vectors: √n/2, exact."""
+    check_dimension(n)
+    return float(np.sqrt(n) / 2)
 
 
 def hamming_tail(n: int, low: float, high: float) -> float:
@@ -45,7 +48,7 @@ def hamming_tail(n: int, low: float, high: float) -> float:
     ValueError
         If n < 1 or low > high.
     """
-    _check_dimension(n)
+    check_dimension(n)
     if not low <= high:
         raise ValueError(f"The range from {low} to {high} is empty.")
     law = stats.binom(n, 0.5)
@@ -80,7 +83,7 @@ def log_cosine_tail(n: int, epsilon: ArrayLike) -> NDArray[np.float64]:
     ValueError
         If n < 1 or an ε is outside [0, 1).
     """
-    _check_dimension(n)
+    check_dimension(n)
     epsilon = np.asarray(epsilon, dtype=np.float64)
     if not np.all((epsilon >= 0) & (epsilon < 1)):  # nor is NaN
         raise ValueError("The cosine that may not be exceeded must be at least 0 and below 1.")
@@ -188,7 +191,7 @@ def welch_bound(count: ArrayLike, n: int, order: int = 1) -> NDArray[np.float64]
     ValueError
         If an argument is too small.
     """
-    _check_dimension(n)
+    check_dimension(n)
     count = np.asarray(count, dtype=np.float64)
     if not (np.all(count >= 2) and order >= 1):
         raise ValueError("Need at least two vectors, and an order of at least 1.")
@@ -263,7 +266,7 @@ def largest_cosines(n: int, count: int, generator: np.random.Generator) -> NDArr
     ValueError
         If n or count is out of its range.
     """
-    _check_dimension(n)
+    check_dimension(n)
     if count < 2 or n > EXACT_SUM:
         raise ValueError(f"Need two vectors or more, of at most 2²⁴ entries; not {count} of {n}.")
     vectors = 2 * generator.integers(0, 2, (count, n), dtype=np.int8) - 1
@@ -308,7 +311,7 @@ def largest_cosine_quantile(
     ValueError
         If an argument is out of its range.
     """
-    _check_dimension(n)
+    check_dimension(n)
     count = np.asarray(count, dtype=np.float64)
     if not np.all(count >= 2) or not 0 < probability < 1:
         raise ValueError("Need at least two vectors, and a probability between 0 and 1.")

@@ -3,145 +3,59 @@ r"""Scalar quantization: every entry of a vector is replaced by one of k levels.
 How far that turns the vector follows from three expectations over one entry. With q(w) the level
 of w, the law of large numbers gives for a vector of independent entries, as n → ∞,
 
-.. math:: \cos\angle(w, q(w)) \to \frac{E[w\,q(w)]}{\sqrt{E w^2\;E q(w)^2}} ,
+.. math:: \cos\angle(w, q(w)) \to \frac{E[w\,q(w)]}{\sqrt{E w^2\;E q(w)^2}} .
 
-of which :func:`bnn_geometry.geometry.theory.limit_cosine` is the case of two levels. Angles are
-in degrees.
+Binarization is the case of two levels. Angles are in degrees.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy import special, stats
-from torch import Tensor
+from scipy import special
 
-from bnn_geometry.networks import straight_through
-
-FloatArray = NDArray[np.float64]
+from bnn_geometry.geometry.distributions import Distribution, Floats
 
 CHUNK_VALUES = 1 << 20
 """Random numbers held at once: 8 MiB of float64, so memory does not grow with samples × n."""
 
 
 @dataclass(frozen=True)
-class EntryDensity:
-    r"""The law of one entry, by its tails: with a density, symmetric about zero.
-
-    Attributes
-    ----------
-    name : str
-        As it is written in titles.
-    variance : float
-        :math:`E w^2`.
-    tail : callable
-        ``tail(t)`` is P(w > t), for an array of t ≥ 0.
-    tail_mean : callable
-        ``tail_mean(t)`` is E[w; w > t], the expectation of w where w > t and of 0 elsewhere.
-    draw : callable
-        ``draw(generator, shape)`` returns independent entries.
-    """
-
-    name: str
-    variance: float
-    tail: Callable[[FloatArray], FloatArray]
-    tail_mean: Callable[[FloatArray], FloatArray]
-    draw: Callable[[np.random.Generator, tuple[int, ...]], FloatArray]
-
-    @property
-    def mean_abs(self) -> float:
-        """E|w|."""
-        return 2 * float(self.tail_mean(np.zeros(1))[0])
-
-
-GAUSSIAN = EntryDensity(
-    "standard Gaussian",
-    1.0,
-    lambda t: special.ndtr(-t),
-    lambda t: np.exp(-t * t / 2) / np.sqrt(2 * np.pi),
-    lambda g, shape: g.standard_normal(shape),
-)
-
-UNIFORM = EntryDensity(
-    "uniform on [−1, 1]",
-    1 / 3,
-    lambda t: np.maximum(1 - t, 0) / 2,
-    lambda t: np.maximum(1 - t * t, 0) / 4,
-    lambda g, shape: g.uniform(-1.0, 1.0, shape),
-)
-
-LAPLACE = EntryDensity(
-    "Laplace",
-    2.0,
-    lambda t: np.exp(-t) / 2,
-    lambda t: (1 + t) * np.exp(-t) / 2,
-    lambda g, shape: g.laplace(size=shape),
-)
-"""Density exp(−abs(w))/2: more small entries and more large ones than a Gaussian has."""
-
-
-def from_scipy(distribution: stats.rv_continuous, name: str) -> EntryDensity:
-    r"""The law of one entry from a frozen distribution of ``scipy.stats``, by quadrature.
-
-    Parameters
-    ----------
-    distribution : frozen distribution
-        Continuous, symmetric about zero, of finite variance; such as ``stats.t(5)``.
-    name : str
-
-    Raises
-    ------
-    ValueError
-        If the distribution is not symmetric about zero or has no finite variance.
-    """
-    variance = float(distribution.var())
-    if not 0 < variance < np.inf:
-        raise ValueError(f"The variance of {name} is {variance}: it must be positive and finite.")
-    points = np.sqrt(variance) * np.array([0.0, 0.3, 1.0, 1.7])
-    if not np.allclose(distribution.cdf(-points), distribution.sf(points), rtol=1e-9):
-        raise ValueError(f"{name} is not symmetric about zero: shift it, or quantize |w| alone.")
-
-    # over the probability u = P(w > x), which is bounded where the density may not be; u = s v⁶
-    # makes the quantile smooth at the far end too, where it may be infinite
-    v, weight = np.polynomial.legendre.leggauss(200)
-    v, weight = (v + 1) / 2, weight / 2
-
-    def tail_mean(t: FloatArray) -> FloatArray:
-        s = np.asarray(distribution.sf(t))[..., None]
-        quantile = np.where(s > 0, distribution.isf(np.where(s > 0, s, 0.5) * v**6), 0.0)
-        return np.sum(s * quantile * 6 * v**5 * weight, axis=-1)
-
-    return EntryDensity(
-        name,
-        variance,
-        distribution.sf,
-        tail_mean,
-        lambda g, shape: distribution.rvs(size=shape, random_state=g),
-    )
-
-
-@dataclass(frozen=True)
 class Quantizer:
-    """k levels and the k − 1 thresholds between them; called with a tensor it quantizes it.
+    """k levels and the k − 1 thresholds between them; called with an array it quantizes it.
 
     Attributes
     ----------
     thresholds : tuple of k − 1 floats
         Increasing.
     levels : tuple of k floats
-        As :func:`bnn_geometry.networks.straight_through.quantize` takes them.
+        ``levels[i]`` stands for x where ``thresholds[i-1] < x <= thresholds[i]``.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of thresholds and levels do not fit or the thresholds do not increase.
     """
 
     thresholds: tuple[float, ...]
     levels: tuple[float, ...]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __post_init__(self) -> None:
+        """Check that thresholds and levels fit."""
+        if len(self.levels) != len(self.thresholds) + 1:
+            raise ValueError(
+                f"{len(self.levels)} levels need {len(self.levels) - 1} thresholds, not "
+                f"{len(self.thresholds)}."
+            )
+        if not all(a < b for a, b in pairwise([-np.inf, *self.thresholds])):  # nor does NaN
+            raise ValueError(f"The thresholds must increase: {list(self.thresholds)}.")
+
+    def __call__(self, x: Floats) -> Floats:
         """The level of every entry of x, any shape."""
-        return straight_through.quantize(x, self.thresholds, self.levels)
+        return np.asarray(self.levels)[np.searchsorted(self.thresholds, x)]
 
 
 BINARY = Quantizer((0.0,), (-1.0, 1.0))
@@ -163,8 +77,10 @@ def ternary(threshold: float) -> Quantizer:
     return Quantizer((-float(threshold), float(threshold)), (-1.0, 0.0, 1.0))
 
 
-def _cells(law: EntryDensity, thresholds: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+def _cells(law: Distribution, thresholds: tuple[float, ...]) -> tuple[Floats, Floats]:
     # P(w in cell) and E[w; w in cell] for the k cells between the thresholds.
+    if law.tail is None or law.tail_mean is None:
+        raise ValueError(f"Entries {law.name} have no tails written down, which this needs.")
     t = np.asarray(thresholds, dtype=np.float64)
     tail, tail_mean = law.tail(np.abs(t)), law.tail_mean(np.abs(t))
     below = np.concatenate([[0.0], np.where(t < 0, tail, 1 - tail), [1.0]])
@@ -176,31 +92,40 @@ def _cells(law: EntryDensity, thresholds: tuple[float, ...]) -> tuple[FloatArray
     return probability, -np.diff(tail_mean, prepend=0.0, append=0.0)
 
 
-def limit_cosine(law: EntryDensity, quantizer: Quantizer) -> float:
-    r"""Cosine between a vector and its quantization as n → ∞.
+def limit_cosine(law: Distribution, quantizer: Quantizer = BINARY) -> float:
+    r"""Cosine between a vector and its quantization, by default its binarization, as n → ∞.
 
-    :math:`E[w\,q(w)]/\sqrt{E w^2\,E q(w)^2}`. For Gaussian entries and ternary levels it is
-    :math:`2\varphi(t)/\sqrt{2Q(t)}` with the Gaussian density and upper tail at t = threshold/σ.
+    :math:`E[w\,q(w)]/\sqrt{E w^2\,E q(w)^2}`. With bin it is :math:`E|w|/\sqrt{E w^2}` for any
+    distribution, and 0 where the second moment is infinite. For Gaussian entries and ternary levels
+    it is :math:`2\varphi(t)/\sqrt{2Q(t)}` with the Gaussian density and upper tail at
+    t = threshold/σ.
 
     Raises
     ------
     ValueError
-        If every entry is quantized to zero: that vector has no direction.
+        If every entry is quantized to zero: that vector has no direction. If the quantizer is not
+        bin, and the distribution has no tails.
     """
+    if quantizer == BINARY:
+        return float(min(1.0, law.m1 / np.sqrt(law.m2)))
     probability, mean = _cells(law, quantizer.thresholds)
     levels = np.asarray(quantizer.levels)
     square = probability @ levels**2
     if not square > 0:
         raise ValueError("Every entry is quantized to zero: lower the threshold.")
-    return float(np.clip(mean @ levels / np.sqrt(law.variance * square), -1.0, 1.0))
+    return float(np.clip(mean @ levels / np.sqrt(law.m2 * square), -1.0, 1.0))
 
 
-def limit_angle(law: EntryDensity, quantizer: Quantizer) -> float:
-    """Angle in degrees between a vector and its quantization as n → ∞; see limit_cosine."""
+def limit_angle(law: Distribution, quantizer: Quantizer = BINARY) -> float:
+    """Angle in degrees between a vector and its quantization as n → ∞; see limit_cosine.
+
+    With bin it is 30° for uniform entries, 37.07° for Gaussian ones, 45° for the Laplace
+    distribution.
+    """
     return float(np.degrees(np.arccos(limit_cosine(law, quantizer))))
 
 
-def distortion(law: EntryDensity, quantizer: Quantizer) -> float:
+def distortion(law: Distribution, quantizer: Quantizer) -> float:
     """Mean squared error E(w − q(w))², as a fraction of E w²: D.
 
     For a quantizer whose levels are the centroids of their cells cos² = 1 − D, since then
@@ -208,33 +133,33 @@ def distortion(law: EntryDensity, quantizer: Quantizer) -> float:
     """
     probability, mean = _cells(law, quantizer.thresholds)
     levels = np.asarray(quantizer.levels)
-    return float(1 + (probability @ levels**2 - 2 * mean @ levels) / law.variance)
+    return float(1 + (probability @ levels**2 - 2 * mean @ levels) / law.m2)
 
 
-def entropy(law: EntryDensity, quantizer: Quantizer) -> float:
+def entropy(law: Distribution, quantizer: Quantizer) -> float:
     """Entropy of the level of an entry, in bits: what an ideal code of the levels needs."""
     probability, _ = _cells(law, quantizer.thresholds)
     return float(special.entr(probability).sum() / np.log(2))
 
 
-def zero_fraction(law: EntryDensity, quantizer: Quantizer) -> float:
+def zero_fraction(law: Distribution, quantizer: Quantizer) -> float:
     """Probability that an entry is quantized to zero."""
     probability, _ = _cells(law, quantizer.thresholds)
     return float(probability[np.asarray(quantizer.levels) == 0].sum())
 
 
-def lloyd_max(law: EntryDensity, k: int, *, max_iterations: int = 100_000) -> Quantizer:
+def lloyd_max(law: Distribution, k: int, *, max_iterations: int = 100_000) -> Quantizer:
     """The k-level quantizer of least mean squared error (Lloyd 1982, Max 1960).
 
     Alternates the two conditions that it must satisfy, with exact conditional means: every level
     is the centroid of its cell, every threshold the midpoint of its two levels. The solution is
-    unique and optimal for a density whose logarithm is concave (Kieffer 1983), such as the
-    three of this module; for others it is a stationary point. Least error is least angle too, for a
-    quantizer with scaled levels: cos² = 1 − D, see :func:`distortion`.
+    unique and optimal for a density whose logarithm is concave (Kieffer 1983), such as the uniform,
+    the Gaussian and the Laplace one; for others it is a stationary point. Least error is least
+    angle too, for a quantizer with scaled levels: cos² = 1 − D, see :func:`distortion`.
 
     Parameters
     ----------
-    law : EntryDensity
+    law : Distribution
     k : int
         Number of levels, at least 1.
     max_iterations : int
@@ -248,7 +173,7 @@ def lloyd_max(law: EntryDensity, k: int, *, max_iterations: int = 100_000) -> Qu
     """
     if k < 1:
         raise ValueError(f"A quantizer needs at least 1 level, not {k}.")
-    scale = np.sqrt(law.variance)
+    scale = np.sqrt(law.m2)
     # thresholds inside ±σ, which no symmetric law's support lies within: no cell starts empty
     levels = scale * (k - 1) / k * np.linspace(-1, 1, k) if k > 1 else np.zeros(1)
     for _ in range(max_iterations):
@@ -266,7 +191,7 @@ def lloyd_max(law: EntryDensity, k: int, *, max_iterations: int = 100_000) -> Qu
     raise ArithmeticError(f"{k} levels have not converged after {max_iterations} iterations.")
 
 
-def best_ternary(law: EntryDensity) -> Quantizer:
+def best_ternary(law: Distribution) -> Quantizer:
     """The ternary quantizer with the smallest angle.
 
     Where the derivative of the angle vanishes, the threshold is half the mean of the entries that
@@ -293,21 +218,21 @@ def rate_distortion_angle(bits: float) -> float:
 
 
 def sample_cosines(
-    law: EntryDensity,
-    quantizer: Callable[[Tensor], Tensor],
+    law: Distribution,
+    quantizer: Callable[[Floats], Floats],
     n: int,
     samples: int,
     generator: np.random.Generator,
-) -> FloatArray:
+) -> Floats:
     """Draw random vectors and measure the cosine between each and its quantization.
 
     The result depends on the generator's state alone, not on the chunk size.
 
     Parameters
     ----------
-    law : EntryDensity
+    law : Distribution
     quantizer : callable
-        A :class:`Quantizer`, or any function of a tensor of shape (vectors, n) that returns one.
+        A :class:`Quantizer`, or any function of an array of shape (vectors, n) that returns one.
     n : int
         Dimension, at least 1.
     samples : int
@@ -331,7 +256,7 @@ def sample_cosines(
     for start in range(0, samples, rows):
         stop = min(samples, start + rows)
         w = law.draw(generator, (stop - start, n))
-        q = quantizer(torch.from_numpy(w)).numpy()
+        q = quantizer(w)
         norm = np.sqrt(np.einsum("ij,ij->i", w, w) * np.einsum("ij,ij->i", q, q))
         if not np.all(norm > 0):
             raise ValueError(f"A vector of {n} entries is quantized to zero: it has no direction.")
@@ -339,7 +264,7 @@ def sample_cosines(
     return np.clip(cosine, -1.0, 1.0)
 
 
-def angle_of_mean(cosines: FloatArray) -> tuple[float, float]:
+def angle_of_mean(cosines: Floats) -> tuple[float, float]:
     """Angle of the mean of independent cosines and its standard error, both in degrees.
 
     Unlike the mean angle it can be compared with an exact mean cosine. The error is that of the

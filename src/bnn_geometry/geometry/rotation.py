@@ -10,15 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import integrate, special
 
-from bnn_geometry.geometry import angles
+from bnn_geometry.geometry.angles import binarization_cosine
+from bnn_geometry.geometry.distributions import Floats, check_dimension
 
-FloatArray = NDArray[np.float64]
 
-
-def haar(n: int, generator: np.random.Generator, *, count: int = 1) -> FloatArray:
+def haar(n: int, generator: np.random.Generator, *, count: int = 1) -> Floats:
     """Orthogonal matrices drawn uniformly from all (the Haar measure), shape (count, n, n).
 
     The Q of a Gaussian matrix whose R has a positive diagonal (Stewart 1980, Mezzadri 2007):
@@ -38,12 +37,11 @@ def haar(n: int, generator: np.random.Generator, *, count: int = 1) -> FloatArra
 
 def next_power_of_two(n: int) -> int:
     """The smallest power of two that is at least n."""
-    if n < 1:
-        raise ValueError(f"The dimension n must be at least 1, not {n}.")
+    check_dimension(n)
     return 1 << (n - 1).bit_length()
 
 
-def walsh_hadamard(x: ArrayLike) -> FloatArray:
+def walsh_hadamard(x: ArrayLike) -> Floats:
     r"""Walsh–Hadamard transform of the last axis: orthogonal, symmetric, its own inverse.
 
     :math:`Hx/\sqrt n` with the entries ±1 of the matrix that Sylvester's construction builds from
@@ -74,7 +72,7 @@ def walsh_hadamard(x: ArrayLike) -> FloatArray:
     return x / np.sqrt(n)
 
 
-def randomized_hadamard(x: ArrayLike, generator: np.random.Generator) -> FloatArray:
+def randomized_hadamard(x: ArrayLike, generator: np.random.Generator) -> Floats:
     r"""Random signs, then the Walsh–Hadamard transform (Ailon and Chazelle 2009).
 
     Every vector gets signs of its own. Vectors whose dimension is no power of two are continued by
@@ -97,21 +95,20 @@ def randomized_hadamard(x: ArrayLike, generator: np.random.Generator) -> FloatAr
     return walsh_hadamard(padded * (2.0 * generator.integers(0, 2, padded.shape) - 1.0))
 
 
-def exponential_scales(n: int, rate: float) -> FloatArray:
+def exponential_scales(n: int, rate: float) -> Floats:
     """Standard deviations exp(rate (i − n/2)), i = 0 … n − 1, of the authors' code, shape (n,)."""
-    if n < 1:
-        raise ValueError(f"The dimension n must be at least 1, not {n}.")
+    check_dimension(n)
     return np.exp(rate * (np.arange(n) - n / 2))
 
 
-def _check_scales(scales: ArrayLike) -> FloatArray:
+def _check_scales(scales: ArrayLike) -> Floats:
     s = np.asarray(scales, dtype=np.float64)
     if s.ndim != 1 or not (np.all(np.isfinite(s)) and np.all(s >= 0) and np.any(s > 0)):
         raise ValueError("The scales must be a row of finite numbers, at least 0, not all 0.")
     return s / np.max(s)  # the angle knows no length
 
 
-def _inverse_norm_mean(s: FloatArray, weight: Callable[[FloatArray], float]) -> float:
+def _inverse_norm_mean(s: Floats, weight: Callable[[Floats], float]) -> float:
     # E[f(x)/‖x‖] for x_i = s_i z_i, from 1/‖x‖ = π^(−1/2) ∫ t^(−1/2) exp(−t‖x‖²) dt. Under the
     # factor exp(−t‖x‖²) the x_i are Gaussian again, of variance s_i²/(1 + 2 t s_i²), of which
     # weight is to give E f; their total mass is Π (1 + 2 t s_i²)^(−1/2).
@@ -129,11 +126,11 @@ def _inverse_norm_mean(s: FloatArray, weight: Callable[[FloatArray], float]) -> 
     return float(value / np.sqrt(np.pi))
 
 
-def mean_cosine(scales: ArrayLike) -> float:
+def scaled_mean_cosine(scales: ArrayLike) -> float:
     r"""Exact mean of :math:`\cos\angle(x, \mathrm{bin}(x))` for Gaussian entries of unequal scale.
 
     For independent entries :math:`x_i = s_i z_i`, as in
-    :func:`bnn_geometry.geometry.theory.mean_cosine`,
+    :func:`bnn_geometry.geometry.cosine_moments.mean_cosine`,
 
     .. math:: E\cos = \frac{\sqrt2}{\pi\sqrt n}\int_0^\infty t^{-1/2} \sum_i
        \frac{s_i}{\sqrt{1 + 2ts_i^2}}\; \prod_j \frac{1}{\sqrt{1 + 2ts_j^2}}\,dt .
@@ -168,7 +165,7 @@ def hadamard_mean_cosine(scales: ArrayLike) -> float:
        \Bigl(\sum_i \frac{s_i^2}{1 + 2ts_i^2}\Bigr)^{1/2}
        \prod_j \frac{1}{\sqrt{1 + 2ts_j^2}}\,dt .
 
-    Parameters and exceptions as for :func:`mean_cosine`.
+    Parameters and exceptions as for :func:`scaled_mean_cosine`.
     """
     s = _check_scales(scales)
     mean = _inverse_norm_mean(s, lambda deviations: np.sqrt(2 / np.pi * np.sum(deviations**2)))
@@ -211,9 +208,9 @@ class RotationSample:
     """
 
     n: int
-    plain: FloatArray
-    haar: FloatArray
-    hadamard: FloatArray
+    plain: Floats
+    haar: Floats
+    hadamard: Floats
 
 
 def sample_rotations(
@@ -248,7 +245,7 @@ def sample_rotations(
     shares = x.reshape(len(rotations), -1, x.shape[1])
     return RotationSample(
         x.shape[1],
-        angles.binarization_cosine(x),
-        angles.binarization_cosine(shares @ rotations.transpose(0, 2, 1)),
-        angles.binarization_cosine(randomized_hadamard(x, generator)),
+        binarization_cosine(x),
+        binarization_cosine(shares @ rotations.transpose(0, 2, 1)),
+        binarization_cosine(randomized_hadamard(x, generator)),
     )

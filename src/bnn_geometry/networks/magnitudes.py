@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.geometry import distributions as laws
-from bnn_geometry.geometry import theory
+from bnn_geometry.geometry.cosine_moments import cosine_sd, mean_square_cosine
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM, empirical
 from bnn_geometry.networks.conversion import optimal_scale
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.straight_through import binarize
@@ -341,9 +341,9 @@ def expected_residuals(network: nn.Module) -> pd.DataFrame:
     r"""The residual that independent entries would have, beside the measured one, by layer.
 
     For n independent entries of a law the residual is 1 − cos² and its mean 1 − E cos², exactly
-    (:func:`bnn_geometry.geometry.theory.mean_square_cosine`). Its standard deviation is
-    2·cos·sd(cos) to
-    first order. The layer's own law is that of its weights, each filter in units of its mean.
+    (:func:`~bnn_geometry.geometry.cosine_moments.mean_square_cosine`). Its standard deviation is
+    2·cos·sd(cos) to first order. The layer's own law is that of its weights, each filter in units
+    of its mean.
 
     Returns
     -------
@@ -355,16 +355,16 @@ def expected_residuals(network: nn.Module) -> pd.DataFrame:
     for name, table in scales(network).groupby("layer", sort=False):
         n = int(table["n"].iloc[0])
         t = _relative(weight_layers(network)[name].weight).ravel()
-        law = laws.empirical(t[:: max(1, len(t) // LAW_ENTRIES)])
-        square = theory.mean_square_cosine(law, n)
+        law = empirical(t[:: max(1, len(t) // LAW_ENTRIES)])
+        square = mean_square_cosine(law, n)
         rows[name] = {
             "n": n,
             "measured": table["residual"].mean(),
             "measured_sd": table["residual"].std(),
             "own": 1 - square,
-            "own_sd": 2 * np.sqrt(square) * theory.cosine_sd(law, n),
-            "uniform": 1 - theory.mean_square_cosine(laws.UNIFORM, n),
-            "gaussian": 1 - theory.mean_square_cosine(laws.GAUSSIAN, n),
+            "own_sd": 2 * np.sqrt(square) * cosine_sd(law, n),
+            "uniform": 1 - mean_square_cosine(UNIFORM, n),
+            "gaussian": 1 - mean_square_cosine(GAUSSIAN, n),
         }
     table = pd.DataFrame(rows).T.astype({"n": int})
     table.index.name = "layer"

@@ -14,7 +14,8 @@ from bnn_geometry.book.plots.style import BLUE, GREEN, GREY, LOOKS, ORANGE, VERM
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bnn_geometry.geometry.flows import Flow, Oscillation, Settled
+    from bnn_geometry.geometry.flows import Flow
+    from bnn_geometry.geometry.steady_state import Oscillation, Settled
 
 
 def plot_flow_plane(
