@@ -45,7 +45,7 @@ samples = 0  # random vectors per quantizer; 0 takes the preset's number
 # %%
 import numpy as np
 import pandas as pd
-from scipy import optimize
+from scipy import optimize, stats
 
 from bnn_geometry.book import presets
 from bnn_geometry.book.display import glue, show
@@ -408,7 +408,7 @@ for dimension, ax in zip(sizes.rotated_dimensions, axes.flat, strict=True):
     scales = rotation.exponential_scales(dimension, rate)
     shape = (sizes.rotations * sizes.rotated_vectors, dimension)
     x = generator.standard_normal(shape) * scales
-    matrices = rotation.haar(dimension, generator, count=sizes.rotations)
+    matrices = stats.ortho_group.rvs(dimension, sizes.rotations, random_state=generator)
     sample = rotation.sample_rotations(x, matrices, generator)
     pairs = angles.angle(x[::2], x[1::2])
     figures.plot_rotation_histogram(sample, ax, pairs=pairs, limit=limit)
@@ -535,7 +535,7 @@ kinds = {  # vectors, mean cosine not rotated, mean cosine after Hadamard where 
     "±1": (signs, 1.0, rotation.rademacher_mean_cosine(size)),
 }
 haar_exact = mean_cosine(GAUSSIAN, size)
-matrices = rotation.haar(size, generator, count=sizes.rotations)
+matrices = stats.ortho_group.rvs(size, sizes.rotations, random_state=generator)
 rows = {}
 for kind, (x, plain_exact, hadamard_exact) in kinds.items():
     sample = rotation.sample_rotations(x, matrices, generator)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from bnn_geometry.geometry.distributions import check_dimension
 
 ROUNDING = 1e-10
 """A variance below this part of what its vector could have is zero but for rounding."""
@@ -270,12 +273,10 @@ def random_covariance(n: int, decay: float, generator: np.random.Generator) -> N
     ValueError
         If n < 1 or decay is negative or not finite.
     """
-    if n < 1:
-        raise ValueError(f"The dimension n must be at least 1, not {n}.")
+    check_dimension(n)
     if not 0 <= decay < np.inf:
         raise ValueError(f"The decay must be at least 0 and finite, not {decay}.")
-    # uniform but for the signs of its columns, which the covariance does not see
-    basis, _ = np.linalg.qr(generator.standard_normal((n, n)))
+    basis = stats.ortho_group.rvs(n, random_state=generator)
     values = np.arange(1, n + 1) ** -float(decay)
     covariance = (basis * (n * values / values.sum())) @ basis.T
     return (covariance + covariance.T) / 2

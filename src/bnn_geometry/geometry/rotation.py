@@ -17,24 +17,6 @@ from bnn_geometry.geometry.angles import binarization_cosine
 from bnn_geometry.geometry.distributions import Floats, check_dimension
 
 
-def haar(n: int, generator: np.random.Generator, *, count: int = 1) -> Floats:
-    """Orthogonal matrices drawn uniformly from all (the Haar measure), shape (count, n, n).
-
-    The Q of a Gaussian matrix whose R has a positive diagonal (Stewart 1980, Mezzadri 2007):
-    without that sign convention the law would depend on how the factorization is programmed.
-
-    Raises
-    ------
-    ValueError
-        If n or count is less than 1.
-    """
-    if n < 1 or count < 1:
-        raise ValueError(f"n = {n} and count = {count} must both be at least 1.")
-    q, r = np.linalg.qr(generator.standard_normal((count, n, n)))
-    diagonal = np.diagonal(r, axis1=1, axis2=2)
-    return q * np.where(diagonal < 0, -1.0, 1.0)[:, None, :]
-
-
 def next_power_of_two(n: int) -> int:
     """The smallest power of two that is at least n."""
     check_dimension(n)
@@ -223,8 +205,8 @@ def sample_rotations(
     x : array_like, shape (vectors, n)
         The number of rotations divides that of the vectors.
     rotations : array_like, shape (rotations, n, n)
-        Orthogonal matrices, such as from :func:`haar`; each rotates an equal share of the vectors,
-        the first one the first share.
+        Orthogonal matrices, such as Haar-random ones from ``scipy.stats.ortho_group``; each rotates
+        an equal share of the vectors, the first one the first share.
     generator : numpy.random.Generator
         Of the random signs.
 
