@@ -63,15 +63,31 @@ def test_angle_broadcasts_over_all_axes_but_the_last():
     np.testing.assert_allclose(result, by_hand, atol=1e-9)
 
 
-def test_parallel_vectors_give_no_nan():
+def test_parallel_vectors_are_at_0_and_180_degrees():
     v = np.random.default_rng(0).standard_normal((1000, 27))
-    np.testing.assert_allclose(angles.angle(v, 3 * v), 0, atol=1e-5)
-    np.testing.assert_allclose(angles.angle(v, -v), 180, atol=1e-5)
+    np.testing.assert_array_equal(angles.angle(v, v), 0)
+    np.testing.assert_array_equal(angles.angle(v, -v), 180)
+    np.testing.assert_allclose(angles.angle(v, 3 * v), 0, atol=1e-13)
+
+
+def test_tiny_angles_keep_their_digits():
+    tangent = 2.0 ** -np.arange(1, 400, 7)  # of the angle to an axis
+    v = np.stack([np.ones_like(tangent), np.zeros_like(tangent), tangent], axis=1)
+    expected = np.degrees(np.arctan(tangent))
+    np.testing.assert_allclose(angles.angle([5, 0, 0], v), expected, rtol=1e-14)
+    np.testing.assert_allclose(angles.angle([-5, 0, 0], v), 180 - expected, rtol=1e-15)
+    # of (1, …, 1) to itself with one entry changed: sin = √(n − 1) e/(√n ‖v‖)
+    change = 2.0 ** -np.arange(1, 40)
+    v = np.ones((len(change), 100))
+    v[:, 0] += change
+    sine = np.sqrt(99 / 100) * change / np.linalg.norm(v, axis=1)
+    expected = np.degrees(np.arcsin(sine))
+    np.testing.assert_allclose(angles.angle(np.ones(100), v), expected, atol=1e-13)
 
 
 def test_angle_of_half_precision_is_computed_in_double():
     v = np.full(5000, 100.0, dtype=np.float16)  # its squared norm overflows float16
-    assert angles.angle(v, v) == pytest.approx(0, abs=1e-5)
+    assert angles.angle(v, v) == 0
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])

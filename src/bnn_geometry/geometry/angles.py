@@ -22,7 +22,10 @@ Each block has a stream of its own, so this number is part of what a seed means.
 
 
 def angle(u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
-    """Angle in degrees between vectors along the last axis, computed in float64.
+    r"""Angle in degrees between vectors along the last axis, computed in float64.
+
+    From the chord of the unit vectors, :math:`\tan\frac\theta2 = \|u - v\|/\|u + v\|` (Kahan 2006,
+    “Mangled Angles”): the error is of the order of 1e-14 degrees, next to 0 and 180 as elsewhere.
 
     Parameters
     ----------
@@ -43,11 +46,17 @@ def angle(u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
     v = np.asarray(v, dtype=np.float64)
     if u.shape[-1:] != v.shape[-1:]:  # one of 1 would broadcast
         raise ValueError(f"Vectors of shapes {u.shape} and {v.shape} differ in dimension.")
-    norm = np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1)
+    u, v = (_unit(w) for w in (u, v))
+    # the arccosine of a cosine next to ±1 would have lost half of the digits
+    chord, opposite = (np.linalg.norm(w, axis=-1) for w in (u - v, u + v))
+    return np.degrees(2 * np.arctan2(chord, opposite))
+
+
+def _unit(v: NDArray[np.float64]) -> NDArray[np.float64]:
+    norm = np.linalg.norm(v, axis=-1, keepdims=True)
     if not np.all(np.isfinite(norm) & (norm > 0)):
         raise ValueError("A zero vector, or one with an infinite or NaN entry, has no direction.")
-    cosine = np.sum(u * v, axis=-1) / norm
-    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    return v / norm
 
 
 def binarization_cosine(x: ArrayLike) -> NDArray[np.float64]:
