@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,8 +11,6 @@ from bnn_geometry.networks.straight_through import (
     binarize,
     binarize_activation,
     binarize_weight,
-    mean_threshold,
-    quantize,
     ternarize,
 )
 
@@ -170,7 +167,7 @@ def test_compiled_estimators_give_the_same_bits():
         assert torch.equal(eager, compiled)
 
 
-# --- more than two levels -----------------------------------------------------------------------
+# --- three levels ---------------------------------------------------------------------------------
 
 
 def test_ternarize_by_hand():
@@ -206,52 +203,3 @@ def test_every_filter_can_have_a_threshold_of_its_own():
 def test_not_a_number_passes_no_threshold():
     x = torch.tensor([float("nan"), float("inf"), -float("inf")])
     assert ternarize(x, 1.0).tolist() == [0, 1, -1]
-
-
-def test_threshold_of_ternary_weight_networks():
-    w = torch.tensor([[[1.0, -2.0, 3.0, -4.0]], [[0.5, 0.5, -0.5, 0.5]]])
-    assert mean_threshold(w).shape == (2, 1, 1)
-    torch.testing.assert_close(mean_threshold(w).flatten(), torch.tensor([1.75, 0.35]))
-    torch.testing.assert_close(mean_threshold(w, 2).flatten(), torch.tensor([5.0, 1.0]))
-    assert ternarize(w, mean_threshold(w)).tolist() == [[[0, -1, 1, -1]], [[1, 1, -1, 1]]]
-    for factor in (-0.1, float("nan")):
-        with pytest.raises(ValueError, match="factor must be at least 0"):
-            mean_threshold(w, factor)
-
-
-def test_quantize_by_hand():
-    x = torch.tensor([-3.0, -1.0, -0.9, 0.0, 0.1, 1.0, 1.1])
-    result = quantize(x, [-1, 0, 1], [-2.5, -0.5, 0.5, 2.5])
-    assert result.tolist() == [-2.5, -2.5, -0.5, -0.5, 0.5, 0.5, 2.5]
-
-
-def test_quantize_with_one_level_is_constant():
-    assert quantize(torch.tensor([-1.0, 5.0]), [], [0.25]).tolist() == [0.25, 0.25]
-
-
-def test_two_and_three_levels_are_binarize_and_ternarize():
-    x = torch.cat([special_points(), torch.randn(100, generator=torch.Generator().manual_seed(0))])
-    assert torch.equal(quantize(x, [0], [-1, 1]), binarize(x))
-    above = np.nextafter(np.float32(-0.5), np.float32(-1)).item()  # at −0.5 itself: 0
-    assert torch.equal(quantize(x, [above, 0.5], [-1, 0, 1]), ternarize(x, 0.5))
-
-
-def test_quantize_takes_any_layout():
-    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).t()
-    assert torch.equal(quantize(x, [0.0], [-1, 1]), binarize(x))
-
-
-@pytest.mark.parametrize(
-    ("thresholds", "levels", "message"),
-    [
-        ([0], [1], "need 0 thresholds, not 1"),
-        ([], [], "levels need"),
-        ([0, 0], [1, 2, 3], "must increase"),
-        ([1, 0], [1, 2, 3], "must increase"),
-        ([float("nan")], [1, 2], "must increase"),
-        ([0, float("nan")], [1, 2, 3], "must increase"),
-    ],
-)
-def test_misfitting_levels_are_refused(thresholds, levels, message):
-    with pytest.raises(ValueError, match=message):
-        quantize(torch.ones(1), thresholds, levels)

@@ -6,12 +6,10 @@ number of levels; ``rotation`` before binarization; ``correlation`` of dot produ
 ``hyperdimensional`` counting; ``flows`` of section 5.1 with their ``losses`` and ``steady_state``.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 
-_HOMES = {
+_NAMES = {
     "GAUSSIAN": "distributions",
     "LAPLACE": "distributions",
     "SIGNS": "distributions",
@@ -31,13 +29,13 @@ _HOMES = {
     "predicted_correlation": "correlation",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_NAMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

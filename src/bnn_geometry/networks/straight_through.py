@@ -9,10 +9,6 @@ gradient: plain tensor operations, so they compile and run on every device.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
@@ -73,8 +69,7 @@ def ternarize(x: Tensor, threshold: float | Tensor) -> Tensor:
     x : Tensor
         Any shape. NaN becomes 0: it passes no threshold.
     threshold : float or Tensor
-        In the units of x, at least 0; a tensor is broadcast, such as one threshold per filter from
-        :func:`mean_threshold`.
+        In the units of x, at least 0; a tensor is broadcast, such as one threshold per filter.
 
     Raises
     ------
@@ -85,57 +80,3 @@ def ternarize(x: Tensor, threshold: float | Tensor) -> Tensor:
     if not lowest >= 0:
         raise ValueError(f"The threshold must be at least 0, not {float(lowest)}.")
     return torch.where(x.abs() > threshold, torch.sign(x), torch.zeros_like(x))
-
-
-def mean_threshold(w: Tensor, factor: float = 0.7) -> Tensor:
-    """Threshold of ternary weight networks: 0.7 times the mean of abs(w).
-
-    Li et al. (2016) chose the factor between the best one for uniform entries, 2/3, and the best
-    one for Gaussian entries, about 3/4.
-
-    Parameters
-    ----------
-    w : Tensor, shape (..., n)
-    factor : float
-        At least 0.
-
-    Returns
-    -------
-    Tensor, shape (..., 1)
-        One threshold for each vector, as :func:`ternarize` takes them.
-
-    Raises
-    ------
-    ValueError
-        If the factor is negative.
-    """
-    if not factor >= 0:
-        raise ValueError(f"The factor must be at least 0, not {factor}.")
-    return factor * w.abs().mean(dim=-1, keepdim=True)
-
-
-def quantize(x: Tensor, thresholds: Sequence[float], levels: Sequence[float]) -> Tensor:
-    """k levels: ``levels[i]`` where ``thresholds[i-1] < x <= thresholds[i]``.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    thresholds : sequence of k − 1 floats
-        Increasing.
-    levels : sequence of k floats
-
-    Raises
-    ------
-    ValueError
-        If the numbers of thresholds and levels do not fit or the thresholds do not increase.
-    """
-    if len(levels) != len(thresholds) + 1:
-        raise ValueError(
-            f"{len(levels)} levels need {len(levels) - 1} thresholds, not {len(thresholds)}."
-        )
-    if not all(a < b for a, b in pairwise([-math.inf, *thresholds])):  # nor is NaN increasing
-        raise ValueError(f"The thresholds must increase: {list(thresholds)}.")
-    edges = torch.tensor(list(thresholds), dtype=x.dtype, device=x.device)
-    values = torch.tensor(list(levels), dtype=x.dtype, device=x.device)
-    return values[torch.bucketize(x.contiguous(), edges)]  # torch warns of other layouts

@@ -24,6 +24,6 @@ def test_the_room_is_numpy_and_scipy_alone():
 def test_the_face_offers_what_it_lists():
     assert dir(room) == sorted(room.__all__)
     for name in room.__all__:
-        home = f"{room.__name__}.{room._HOMES[name]}"
+        home = f"{room.__name__}.{room._NAMES[name]}"
         assert getattr(room, name) is getattr(sys.modules[home], name)
     assert not hasattr(room, "nothing_of_the_kind")
