@@ -37,7 +37,7 @@ KINK = np.degrees(np.arctan(np.sqrt(0.5)))  # of the densities for n = 3
 
 def simulated_angle(law, n):
     """Mean and s.d. of the angle with standard errors; exact moments take most noise away."""
-    samples = min(50_000, 2_500_000 // n)
+    samples = 40_000 if n < 30 else 12_000
     sample = angles.sample_angles(n, samples, law, np.random.default_rng(n))
     cosine, angle = sample.binarized, sample.binarized_angle
     powers = cosine[:, None] ** np.arange(5)
@@ -105,7 +105,7 @@ def test_gaussian_angle_in_the_plane_is_uniform():
     "law", [UNIFORM, GAUSSIAN, LAPLACE, student_t(5), SPARSE], ids=lambda law: law.name
 )
 def test_mean_and_spread_within_a_hundredth_and_a_thousandth(law):
-    for n in (3, 4, 30, 31, 200):
+    for n in (3, 4, 30, 31, 100):
         mean, mean_error, sd, sd_error = simulated_angle(law, n)
         assert mean_error < 0.005
         assert sd_error < 0.002 * sd
@@ -114,9 +114,9 @@ def test_mean_and_spread_within_a_hundredth_and_a_thousandth(law):
         assert abs(angle_sd(law, n) / sd - 1) < slack * 0.001 + SIGMAS * sd_error / sd
 
 
-@pytest.mark.parametrize("n", [4, 10, 27, 60])
+@pytest.mark.parametrize("n", [4, 27])
 def test_mean_and_spread_of_the_gaussian_angle_follow_from_its_tail(n):
-    theta = np.linspace(0, worst_binary_angle(n), 20_001)
+    theta = np.linspace(0, worst_binary_angle(n), 4001)
     tail = np.exp(binarized_angle_logsf(theta, n))
     mean = np.trapezoid(tail, theta)
     sd = np.sqrt(2 * np.trapezoid(theta * tail, theta) - mean**2)

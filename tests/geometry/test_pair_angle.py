@@ -73,7 +73,7 @@ def test_density_near_the_right_angle_keeps_its_digits(n):
 def test_spread_of_other_distributions_is_simulated(law):
     # theory has 0.3 % of the spread for distributions with a density, except for the uniform one
     slack = {UNIFORM: 0.001, LAPLACE: 0.002, STUDENT: 0.004, SIGNS: 0.0}[law]
-    for n in (2, 3, 10, 40):
+    for n in (2, 4, 40):
         sample = angles.sample_angles(n, 100_000, law, np.random.default_rng(n))
         square, cosine = (sample.pair_angle - 90) ** 2, sample.pairs
         # less noise by the cosine's variance, which is known

@@ -105,6 +105,7 @@ def cosine_moments(law: Distribution, n: int, order: int) -> Floats:
     return np.concatenate([[1.0], half_line_integral(law, n, order, integrand)])
 
 
+@lru_cache(maxsize=256)
 def mean_cosine(law: Distribution, n: int) -> float:
     r"""Exact mean of :math:`\cos\angle(w, \mathrm{bin}(w))` in dimension n.
 
