@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -195,3 +196,64 @@ def test_decoding_says_so_in_one_line(root, capsys):
     data.load("cifar10")
     data.load("mnist")
     assert capsys.readouterr().err == ""
+
+
+def in_a_tar(folder):
+    """The tar of an image folder, in its place."""
+    tar = pack(folder, folder.with_name(f"{folder.name}.tar"), "w")
+    shutil.rmtree(folder)
+    return tar
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_other_programs_leave_is_passed_over(root, packed):
+    folder = write_image_folder(root / "cifar10")
+    expected = data.load("cifar10").provenance.fingerprint
+    for name in (
+        *("train/.ipynb_checkpoints", "test/@eaDir", "train/bird/.thumbnails", "test/bird/@eaDir"),
+    ):
+        (folder / name).mkdir()
+        shutil.copy(folder / "train" / "bird" / "0000.jpg", folder / name / "0000.jpg")
+    if packed:
+        in_a_tar(folder)
+    assert data.load("cifar10").provenance.fingerprint == expected
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("suffix", ["bmp", "webp", "TIFF"])
+def test_image_of_another_format_is_not_lost_silently(root, suffix, packed):
+    folder = write_image_folder(root / "cifar10")
+    (folder / "test" / "bird" / f"0009.{suffix}").write_bytes(b"an image")
+    if packed:
+        in_a_tar(folder)
+    with pytest.raises(UserError, match=rf"bird/0009\.{suffix} is no JPEG or PNG image: conv"):
+        data.load("cifar10")
+
+
+def test_tar_is_read_to_its_end_mark(root):
+    tar = in_a_tar(write_image_folder(root / "cifar10"))
+    content = tar.read_bytes()
+    with tarfile.open(tar) as opened:
+        members = opened.getmembers()
+    flipped = bytearray(content)
+    flipped[members[9].offset + 3] ^= 1  # in the header of one in the middle
+    for damaged in (flipped, content[: members[9].offset]):  # or cut between two
+        tar.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cifar10\.tar is cut short or damaged") as error:
+            data.load("cifar10")
+        sentence(error)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")
+def test_only_ordinary_files_of_a_sensible_size_are_read(root):
+    folder = write_image_folder(root / "cifar10")
+    file = folder / "train" / "bird" / "0001.jpg"
+    for make, message in (
+        (lambda: file.symlink_to("/dev/zero"), "0001.jpg is no ordinary file"),
+        (lambda: os.mkfifo(file), "0001.jpg is no ordinary file"),
+        (lambda: (file.touch(), os.truncate(file, 8 << 30)), "has 8589934592 bytes"),
+    ):
+        file.unlink()
+        make()
+        with pytest.raises(UserError, match=message):
+            data.load("cifar10")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny import TINY, each_network, run, same_state, tiny_dataset
 
+from bnn_geometry.data.datasets import Split
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import inference
 from bnn_geometry.training.build import build_network
@@ -70,3 +71,12 @@ def test_error_on_no_images_is_not_a_number():
     network = build_network(TINY["mlp"], 0)
     nothing = torch.zeros(0, dtype=torch.int64)
     assert math.isnan(evaluate(network, tiny_dataset().test, indices=nothing))
+
+
+def test_images_of_floats_are_refused_and_left_alone():
+    images = torch.rand(20, 1, 28, 28)
+    before = images.clone()
+    split = Split(images, torch.arange(20) % 10)
+    with pytest.raises(UserError, match=r"Images must be uint8, .*, not torch\.float32"):
+        evaluate(build_network(TINY["mlp"], 0), split)
+    assert torch.equal(images, before)
