@@ -1,5 +1,6 @@
 """The smallest networks and data that train: what many test files use."""
 
+import pytest
 import torch
 
 from bnn_geometry.data.datasets import Dataset, Provenance, Split
@@ -16,6 +17,8 @@ TINY = {
     "mlp": FAST_MNIST.with_(**SMALL, augment=False, input_dropout=0.2, hidden_dropout=0.5),
 }
 SHAPES = {"convnet": (3, 32, 32), "mlp": (1, 28, 28)}
+
+each_network = pytest.mark.parametrize("kind", TINY)
 
 
 def pixels(seed, *shape):

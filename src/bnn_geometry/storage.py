@@ -74,6 +74,12 @@ def write_file(path: Path, content: str | bytes) -> None:
     sync(path.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a kill left of files that :func:`write_file` was writing into a folder."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which is at ``path`` once it is whole, or not at all.

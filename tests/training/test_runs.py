@@ -4,30 +4,32 @@ import json
 import math
 import pickle
 import shutil
-import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors import SafetensorError
-from test_training import TINY, same_state, tiny_dataset
+from safetensors.torch import load_file, save_file
+from tiny import TINY, same_state, tiny_dataset
 
-from bnn_geometry import paths
+from bnn_geometry import storage
 from bnn_geometry.errors import UserError
-from bnn_geometry.training import loop as training
-from bnn_geometry.training import runs
+from bnn_geometry.training import int8, loop, runs
+from bnn_geometry.training.build import build_network
+from bnn_geometry.training.evaluation import evaluate
 from bnn_geometry.training.recipes import FAST_CIFAR10
 
 RECIPE = TINY["mlp"].with_(width=1 / 256, validation_images=10)
-CONVNET = TINY["convnet"].with_(epochs=1)
+CONVNET = TINY["convnet"].with_(epochs=1, width=1 / 64)
 SEED = 3
 FILES = ["history.csv", "recipe.json", "run.json", "weights.safetensors"]
 
 
 def train(recipe, kind):
-    return training.train(training.start(recipe, SEED), tiny_dataset(kind), recipe, seed=SEED)
+    return loop.train(build_network(recipe, SEED), tiny_dataset(kind), recipe, seed=SEED)
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +37,18 @@ def trained():
     return train(RECIPE, "mlp")
 
 
-@pytest.fixture
-def written(trained, tmp_path):
-    """The folder of a run."""
-    path = tmp_path / "runs" / "one"
+@pytest.fixture(scope="module")
+def original(trained, tmp_path_factory):
+    """The folder of a run, to be left alone."""
+    path = tmp_path_factory.mktemp("runs") / "one"
     runs.write(path, trained, RECIPE, SEED, tiny_dataset())
     return path
 
 
 @pytest.fixture
-def trainings(monkeypatch, tmp_path):
-    """Live runs in an empty folder; the list grows by one with each training."""
-    calls = []
-
-    def counting(*args, **kwargs):
-        calls.append(kwargs["seed"])
-        return training.train(*args, **kwargs)
-
-    monkeypatch.setattr(runs, "train", counting)
-    monkeypatch.setenv("BNN_LIVE", str(tmp_path / "live"))
-    return calls
-
-
-def live(recipe=RECIPE, *, seed=SEED, dataset=None, **options):
-    return runs.live(recipe, dataset or tiny_dataset(), seed=seed, **options)
+def written(original, tmp_path):
+    """The folder of a run, to be damaged."""
+    return Path(shutil.copytree(original, tmp_path / "runs" / "one"))
 
 
 def visible(folder):
@@ -68,15 +58,16 @@ def visible(folder):
 # --- written and read ---------------------------------------------------------------------------
 
 
-def test_read_gives_back_what_was_written(written, trained):
-    run = runs.read(written)
-    assert (run.recipe, run.seed, run.path) == (RECIPE, SEED, written)
+def test_read_gives_back_what_was_written(original, trained):
+    run = runs.read(original)
+    assert (run.recipe, run.seed, run.path) == (RECIPE, SEED, original)
     pd.testing.assert_frame_equal(run.history, trained.history, check_exact=True)
     assert run.info["kept_epoch"] == trained.kept_epoch
     assert run.info["precision"] == "float32"
     assert run.info["threads"] == torch.get_num_threads()
-    assert run.info["versions"] == runs.versions()
+    assert run.info["versions"] == storage.versions()
     assert run.data["fingerprint"] == tiny_dataset().provenance.fingerprint
+    assert run.measurements is None
     assert same_state(run.network(), trained.network)
     assert not run.network().training
 
@@ -87,7 +78,7 @@ def test_convnet_comes_back_bit_for_bit(tmp_path):
     network = runs.read(tmp_path / "c").network()
     assert same_state(network, trained.network)
     test = tiny_dataset("convnet").test
-    assert training.evaluate(network, test) == trained.history["test_error"].iloc[-1]
+    assert evaluate(network, test) == trained.history["test_error"].iloc[-1]
 
 
 def test_history_of_any_numbers_comes_back_bit_for_bit(trained, tmp_path):
@@ -99,35 +90,35 @@ def test_history_of_any_numbers_comes_back_bit_for_bit(trained, tmp_path):
     pd.testing.assert_frame_equal(runs.read(tmp_path / "h").history, history, check_exact=True)
 
 
-def test_untrained_network_is_where_training_began(written):
-    run = runs.read(written)
-    assert same_state(run.untrained(), training.start(RECIPE, SEED))
+def test_untrained_network_is_where_training_began(original):
+    run = runs.read(original)
+    assert same_state(run.untrained(), build_network(RECIPE, SEED))
     assert not same_state(run.untrained(), run.network())
 
 
-def test_kept_row_is_that_of_the_kept_epoch(written, trained):
-    kept = runs.read(written).kept
+def test_kept_row_is_that_of_the_kept_epoch(original, trained):
+    kept = runs.read(original).kept
     row = trained.history.iloc[trained.kept_epoch - 1]
     assert kept["test_error"] == row["test_error"]
     assert kept["loss"] == row["loss"]
 
 
-def test_nothing_private_and_nothing_that_runs_code_is_in_the_folder(written, trained):
-    assert visible(written) == FILES
-    for path in written.iterdir():
+def test_nothing_private_and_nothing_that_runs_code_is_in_the_folder(original, trained):
+    assert visible(original) == FILES
+    for path in original.iterdir():
         content = path.read_bytes()
         assert b"/somewhere/private" not in content
-        assert str(written).encode() not in content
+        assert str(original).encode() not in content
         with pytest.raises(Exception):  # noqa: B017, PT011  (whatever pickle makes of it)
             pickle.loads(content)
-    weights = (written / "weights.safetensors").read_bytes()
+    weights = (original / "weights.safetensors").read_bytes()
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
     assert set(header) - {"__metadata__"} == set(trained.network.state_dict())
 
 
-def test_folder_can_be_read_by_others(written):
-    assert written.stat().st_mode & 0o777 == 0o755
-    for path in written.iterdir():
+def test_folder_can_be_read_by_others(original):
+    assert original.stat().st_mode & 0o777 == 0o755
+    for path in original.iterdir():
         assert path.stat().st_mode & 0o444 == 0o444
 
 
@@ -135,10 +126,6 @@ def test_folder_is_named_after_what_defines_the_run():
     assert runs.name(FAST_CIFAR10, 1) == "cifar10-convnet-fast-w1-s1"
     narrow = FAST_CIFAR10.with_(width=0.5, activation="hardtanh")
     assert runs.name(narrow, 0) == "cifar10-convnet-fast-hardtanh-w0.5-s0"
-
-
-def test_run_without_measurements_has_none(written):
-    assert runs.read(written).measurements is None
 
 
 # --- damaged ------------------------------------------------------------------------------------
@@ -151,19 +138,19 @@ def edit_run(path, change):
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", ["one bit", "cut", "empty", "longer"])
-def test_damaged_file_is_named(written, name, damage):
+def test_damaged_file_is_named(written, name):
     path = written / name
-    content = bytearray(path.read_bytes())
+    content = path.read_bytes()
     middle = len(content) // 2
-    if damage == "one bit":
-        content[middle] ^= 1
-    path.write_bytes(
-        {"cut": content[:middle], "empty": b"", "longer": content + b"1"}.get(damage, content)
-    )
-    with pytest.raises(UserError) as error:
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    for damaged in (flipped, content[:middle], b"", content + b"1"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError) as error:
+            runs.read(written)
+        assert str(path if name != "run.json" else written) in str(error.value)
+    path.unlink()
+    with pytest.raises(UserError, match=f"not a whole run: .*{name} is missing"):
         runs.read(written)
-    assert str(path if name != "run.json" else written) in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -196,17 +183,10 @@ def test_run_json_of_another_kind_is_refused(written, content):
 
 
 def test_other_weights_of_the_right_form_are_refused(written, trained, tmp_path):
-    other = replace(trained, network=training.start(RECIPE, SEED + 1))
+    other = replace(trained, network=build_network(RECIPE, SEED + 1))
     runs.write(tmp_path / "other", other, RECIPE, SEED, tiny_dataset())
     shutil.copy(tmp_path / "other" / "weights.safetensors", written)
     with pytest.raises(UserError, match=r"weights\.safetensors is not the file"):
-        runs.read(written)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_missing_file_is_named(written, name):
-    (written / name).unlink()
-    with pytest.raises(UserError, match=f"not a whole run: .*{name} is missing"):
         runs.read(written)
 
 
@@ -216,6 +196,125 @@ def test_no_folder_or_a_file_is_no_run(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be read"):
         runs.read(tmp_path / "file")
+
+
+# --- whole, but of somebody who means something else ----------------------------------------------
+
+
+def sealed(path, **files):
+    """Other contents in a run's folder, with the hashes that go with them."""
+    info = json.loads((path / "run.json").read_text())
+    names = [name for name in info.pop("sha256") if name != "run.json"]
+    info |= files.pop("info", {})
+    for name, content in files.items():
+        (path / name.replace("_", ".", 1)).write_text(content)
+    storage.write_manifest(path, "run.json", info, names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": math.nan}, "recipe.json cannot be read: A recipe's width must be finite"),
+        ({"width": 1e6}, "A recipe's width must be positive and at most 4, not 1000000"),
+        ({"activation": "step"}, "Unknown activation 'step'"),
+        ({"model": "vgg"}, "Unknown model 'vgg'"),
+        ({"epochs": "many"}, "A recipe's epochs is int, and 'many' is not"),
+        ({"speed": 9}, "A recipe has no 'speed'"),
+        ({"name": "../../x"}, "A recipe's name must be a word"),
+    ],
+)
+def test_recipe_that_makes_no_sense_is_a_sentence(written, change, message):
+    settings = {"recipe": RECIPE.as_dict() | change, "seed": SEED}
+    sealed(written, recipe_json=json.dumps(settings))
+    with pytest.raises(UserError, match=message) as error:
+        runs.read(written)
+    assert str(written / "recipe.json") in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "1", True, None, [1]])
+def test_seed_that_makes_no_sense_is_a_sentence(written, seed):
+    sealed(written, recipe_json=json.dumps({"recipe": RECIPE.as_dict(), "seed": seed}))
+    with pytest.raises(UserError, match=r"recipe.json cannot be read: The seed must be between"):
+        runs.read(written)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "null", '{"recipe": 1, "seed": 1}', "{", ""])
+def test_recipe_json_of_another_kind_is_a_sentence(written, content):
+    sealed(written, recipe_json=content)
+    with pytest.raises(UserError, match="cannot be read"):
+        runs.read(written)
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "epoch,loss\n9,0.5\n"])
+def test_history_of_another_kind_is_a_sentence(written, content):
+    sealed(written, history_csv=content)
+    with pytest.raises(UserError, match="cannot be read"):
+        runs.read(written)
+
+
+@pytest.mark.parametrize("data", [None, 1, {}, {"title": "Noise"}])
+def test_run_of_unknown_data_is_a_sentence(written, data):
+    sealed(written, info={"data": data})
+    with pytest.raises(UserError, match="cannot be read"):
+        runs.read(written)
+
+
+def of_another_shape(state):
+    state["fc2.weight"] = state["fc2.weight"][:, :-1].contiguous()
+
+
+def of_another_kind(state):
+    state["fc2.weight"] = state["fc2.weight"].double()
+
+
+def not_finite(state):
+    state["norm1.running_var"][0] = math.nan
+
+
+def one_missing(state):
+    del state["norm4.bias"]
+
+
+def one_more(state):
+    state["fc5.weight"] = torch.zeros(2, 2)
+
+
+def levels_of_zero(state):
+    state["fc1.weight"] *= 0
+
+
+def scales_of_another_shape(state):
+    state["fc1.weight:scale"] = torch.ones(3)
+
+
+def levels_without_scales(state):
+    del state["fc1.weight:scale"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_another_shape, r"a fc2.weight of shape \(16, 15\) .* one of shape \(16, 16\)"),
+        (of_another_kind, "a fc2.weight of .* in torch.float64, and .* in torch.float32"),
+        (not_finite, "has a norm1.running_var that is not finite"),
+        (one_missing, "has no norm4.bias: it does not hold the recipe's network"),
+        (one_more, "has a tensor fc5.weight: it does not hold the recipe's network"),
+        (levels_of_zero, "cannot be read: .* a level or a scale is 0"),
+        (scales_of_another_shape, "cannot be read: "),
+        (levels_without_scales, "a fc1.weight of .* in torch.int8"),
+    ],
+)
+def test_weights_of_another_network_are_a_sentence(written, change, message):
+    file = written / "weights.safetensors"
+    state = load_file(file)
+    if "level" in change.__name__ or "scale" in change.__name__:
+        state = int8.pack(state, ["fc1.weight"])
+    change(state)
+    save_file(state, file)
+    sealed(written)
+    with pytest.raises(UserError, match=message) as error:
+        runs.read(written)
+    assert str(file) in str(error.value)
 
 
 # --- not written --------------------------------------------------------------------------------
@@ -232,20 +331,20 @@ def test_existing_target_is_refused_and_left_alone(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("failure", "raised"),
+    ("step", "failure"),
     [
-        (OSError(28, "No space left on device"), UserError),
-        (SafetensorError("No space left on device"), UserError),
-        (KeyboardInterrupt(), KeyboardInterrupt),
+        ("save", SafetensorError("No space left on device")),
+        ("storage.write_file", OSError(28, "No space left on device")),
+        ("storage.write_manifest", KeyboardInterrupt()),
     ],
 )
-@pytest.mark.parametrize("step", ["save_file", "_write_json", "storage.write_manifest"])
-def test_failed_write_leaves_nothing(failure, raised, step, trained, tmp_path, monkeypatch):
+def test_failed_write_leaves_nothing(step, failure, trained, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         assert len(visible(tmp_path)) == 1  # a folder beside the target
         raise failure
 
     monkeypatch.setattr(f"bnn_geometry.training.runs.{step}", fail)
+    raised = KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else UserError
     with pytest.raises(raised) as error:
         runs.write(tmp_path / "run", trained, RECIPE, SEED, tiny_dataset())
     if raised is UserError:
@@ -258,119 +357,3 @@ def test_folder_that_cannot_be_made_is_named(trained, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="could not be written"):
         runs.write(tmp_path / "file" / "run", trained, RECIPE, SEED, tiny_dataset())
-
-
-# --- live ---------------------------------------------------------------------------------------
-
-
-def test_live_trains_once_and_then_reads(trainings, trained):
-    epochs = []
-    first = live(on_epoch_end=lambda network, row: epochs.append(row["epoch"]))
-    second = live()
-    assert trainings == [SEED]
-    assert epochs == [1, 2]
-    assert first.path == second.path
-    assert same_state(first.network(), second.network())
-    assert same_state(first.network(), trained.network)
-    pd.testing.assert_frame_equal(first.history, second.history, check_exact=True)
-
-
-def test_live_folder_says_what_it_holds(trainings, tmp_path):
-    path = live().path
-    assert path.parent == tmp_path / "live"
-    assert path.name.startswith(f"mnist-mlp-fast-w0.00390625-s{SEED}-")
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_damaged_live_run_is_trained_again(trainings, name):
-    path = live().path
-    (path / name).write_bytes(b"damaged")
-    again = live()
-    assert trainings == [SEED, SEED]
-    assert again.path == path
-    assert same_state(again.network(), live().network())
-    assert len(trainings) == 2
-
-
-def other_seed(monkeypatch):
-    return live(seed=SEED + 1)
-
-
-def other_recipe(monkeypatch):
-    return live(RECIPE.with_(lr=2e-3))
-
-
-def other_data(monkeypatch):
-    return live(dataset=tiny_dataset(seed=1))
-
-
-def other_threads(monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
-    return live()
-
-
-def other_versions(monkeypatch):
-    monkeypatch.setattr(runs, "versions", lambda: {"torch": "0"})
-    return live()
-
-
-def other_code(monkeypatch):
-    monkeypatch.setattr(runs, "code_hashes", lambda: {"a": "b"})
-    return live()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [other_seed, other_recipe, other_data, other_threads, other_versions, other_code],
-    ids=lambda f: f.__name__,
-)
-def test_anything_else_is_another_run(trainings, monkeypatch, change):
-    first = live()
-    other = change(monkeypatch)
-    assert len(trainings) == 2
-    assert other.path != first.path
-    monkeypatch.undo()
-
-
-def test_code_of_a_live_run_is_all_that_training_may_use():
-    files = set(runs.code_hashes())
-    assert {"storage.py", "training/loop.py", "networks/layers.py", "geometry/angles.py"} <= files
-    assert not any(file.startswith(("book", "probing", "studies", "cli")) for file in files)
-
-
-def test_two_callers_at_once_train_once(trainings):
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(live().path)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert trainings == [SEED]
-    assert found[0] == found[1]
-
-
-def test_failed_training_leaves_no_run(trainings, monkeypatch, tmp_path):
-    def fail(*args, **kwargs):
-        raise UserError("The loss stopped being finite.")
-
-    monkeypatch.setattr(runs, "train", fail)
-    with pytest.raises(UserError, match="finite"):
-        live()
-    assert not [entry for entry in (tmp_path / "live").iterdir() if entry.is_dir()]
-
-
-def test_folder_for_live_runs_comes_from_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("BNN_CACHE", str(tmp_path))
-    for value in (None, ""):
-        monkeypatch.delenv("BNN_LIVE", raising=False)
-        if value is not None:
-            monkeypatch.setenv("BNN_LIVE", value)
-        assert paths.live_root() == tmp_path / "live"
-
-
-def test_folder_for_live_runs_that_cannot_be_made_is_named(trainings, monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("BNN_LIVE", str(tmp_path / "file" / "live"))
-    with pytest.raises(UserError, match=r"Runs cannot be kept in .*file.*Set BNN_LIVE"):
-        live()
-    assert trainings == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import lzma
 import os
+import stat
 import sys
 import tarfile
 import zlib
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnn_geometry.data.standards import STANDARDS, Decoded, vision_datasets
+from bnn_geometry.data.standards import STANDARDS, Decoded
 from bnn_geometry.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
+_OTHER_SUFFIXES = (".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _MAX_BYTES = 1 << 20  # no image of this size is larger; keeps a wrong tar out of memory
 
 
@@ -32,26 +34,70 @@ class _Folder:
     samples: list[tuple[str, int, Path | bytes]]  # name to show, label, where the bytes are
 
 
-def _is_image(file: str) -> bool:
-    # A leading dot: macOS puts ._0001.jpg, which is no image, beside 0001.jpg.
-    base = os.path.basename(file)
-    return base.lower().endswith(_SUFFIXES) and not base.startswith(".")
+class _WholeTar(tarfile.TarInfo):
+    """Members of a tar that is read to its end mark.
+
+    tarfile takes a damaged header for the end, and so does it the end of a file that was cut
+    between two members.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """The next member; EOFHeaderError at the end mark, ReadError where there is neither."""
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+
+
+def _is_ours(name: str) -> bool:
+    # not what other programs leave: .ipynb_checkpoints, macOS' ._0001.jpg, a disk station's @eaDir
+    return not name.startswith((".", "@", "__MACOSX"))
+
+
+def _is_image(shown: str) -> bool:
+    """Whether a file is one to read; an image of another format must not be lost silently."""
+    name = os.path.basename(shown).lower()
+    if not _is_ours(name):
+        return False
+    if name.endswith(_OTHER_SUFFIXES):
+        raise UserError(f"{shown} is no JPEG or PNG image: convert it, or delete it.")
+    return name.endswith(_SUFFIXES)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
 
 
 def _read_folder(path: Path) -> dict[str, _Folder]:
-    image_folder = vision_datasets().ImageFolder
+    """The files of an image folder, in the order that torchvision's ``ImageFolder`` has."""
     splits = {}
     for part in ("train", "test"):
         if not (path / part).is_dir():
             continue
-        try:
-            found = image_folder(path / part, is_valid_file=_is_image, allow_empty=True)
-        except FileNotFoundError:  # torchvision's answer to a folder without class folders
-            splits[part] = _Folder([], [])
-            continue
-        samples = [(file, label, Path(file)) for file, label in found.samples]
-        splits[part] = _Folder(found.classes, samples)
+        classes = [x for x in _subfolders(path / part) if _is_ours(x)]
+        splits[part] = folder = _Folder(classes, [])
+        for label, class_name in enumerate(classes):
+            found = []
+            for root, inner, files in os.walk(path / part / class_name, followlinks=True):
+                inner[:] = filter(_is_ours, inner)
+                found.append((root, [os.path.join(root, x) for x in files]))
+            for _, files in sorted(found):
+                samples = [(x, label, Path(x)) for x in sorted(files) if _is_image(x)]
+                folder.samples.extend(samples)
     return splits
+
+
+def _content(name: str, shown: str, file: Path) -> bytes:
+    """The bytes of a file that may be an image: no pipe, device or giant is read."""
+    state = file.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise UserError(f"{shown} is no ordinary file: delete it.")
+    if state.st_size > _MAX_BYTES:
+        raise _not_an_image(shown, name, f"has {state.st_size} bytes")
+    return file.read_bytes()
 
 
 def _read_tar(name: str, path: Path) -> dict[str, _Folder]:
@@ -63,19 +109,21 @@ def _read_tar(name: str, path: Path) -> dict[str, _Folder]:
     # split -> class -> (folder within it, file name) -> content
     found: dict[str, dict[str, dict[tuple[str, str], bytes]]] = {}
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, tarinfo=_WholeTar) as tar:
             for member in tar:
                 parts = Path(member.name).parts
                 if len(parts) < 2 or parts[0] != name or parts[1] not in ("train", "test"):
+                    continue
+                if not all(map(_is_ours, parts[2:])):
                     continue
                 classes = found.setdefault(parts[1], {})
                 if member.isdir():
                     if len(parts) > 2:
                         classes.setdefault(parts[2], {})
                     continue
-                if len(parts) < 4 or not _is_image(parts[-1]):
-                    continue
                 shown = f"{member.name} in {path}"
+                if len(parts) < 4 or not _is_image(member.name):
+                    continue
                 if not member.isfile():
                     raise UserError(
                         f"{shown} is a link: pack the tar again with the options --dereference "
@@ -172,7 +220,7 @@ def _decode_images(
         print(f"decoding {len(samples):,} images from {path}", file=sys.stderr)
     bar = tqdm(samples, desc=f"decoding {path.name}", unit=" images", disable=not terminal)
     for index, (shown, _, content) in enumerate(bar):
-        data = content if isinstance(content, bytes) else content.read_bytes()
+        data = content if isinstance(content, bytes) else _content(name, shown, content)
         images[index], image_format = _decode_image(name, shown, data)
         formats.add(image_format)
     return images, formats

@@ -13,7 +13,6 @@ _NAMES = {
     "binarize_activation": "straight_through",
     "binarize_network": "conversion",
     "binarize_weight": "straight_through",
-    "build_model": "models",
     "initialize": "layers",
     "refit_batch_norm": "batch_norm",
     "replace_modules": "replacement",

@@ -8,9 +8,19 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from bnn_geometry.errors import UserError
+
 
 def scale_images(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 images in 0…255 → 2x/255 − 1 in [−1, 1], same shape: the only preprocessing."""
+    """uint8 images in 0…255 → 2x/255 − 1 in [−1, 1], same shape: the only preprocessing.
+
+    Raises
+    ------
+    UserError
+        If the images are not uint8: nobody knows what range others have.
+    """
+    if images.dtype != torch.uint8:
+        raise UserError(f"Images must be uint8, pixels from 0 to 255, not {images.dtype}.")
     return images.to(torch.float32).mul_(2 / 255).sub_(1).to(dtype)
 
 

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import scale_images
+from bnn_geometry.networks.inference import inference, scale_images
 from bnn_geometry.networks.models import MLP, ConvNet
 
 if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Dataset, Split
 
 
-@torch.no_grad()
 def evaluate(
     network: nn.Module,
     split: Split,
@@ -38,24 +37,20 @@ def evaluate(
     precision : str
         ``float32`` or ``bfloat16``.
     """
-    device = next(network.parameters()).device
     images = split.images if indices is None else split.images[indices]
     labels = split.labels if indices is None else split.labels[indices]
     if len(labels) == 0:
         return math.nan
-    was_training = network.training
-    network.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=device)
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            for begin in range(0, len(labels), batch_size):
-                x = scale_images(images[begin : begin + batch_size].to(device))
-                if x.ndim == 4:
-                    x = x.contiguous(memory_format=torch.channels_last)
-                scores = network(x)
-                wrong += (scores.argmax(1) != labels[begin : begin + batch_size].to(device)).sum()
-    finally:
-        network.train(was_training)
+    wrong = 0
+    with (
+        inference(network) as device,
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+    ):
+        for some, answers in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            x = scale_images(some.to(device))
+            if x.ndim == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            wrong += (network(x).argmax(1) != answers.to(device)).sum()
     return int(wrong) / len(labels)
 
 

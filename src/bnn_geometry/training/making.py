@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from bnn_geometry import storage
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
@@ -102,6 +103,7 @@ def make(
     check_fit(network, dataset)
     split_indices(dataset.train.labels, recipe)
     with _claimed(path):
+        storage.remove_unfinished(path)
         snapshot, rows = _resumable(path, identity)
         written = time.monotonic()
         cost = 0.0

@@ -13,8 +13,9 @@ import pytest
 from filelock import FileLock
 from torchvision import datasets as vision
 
-from bnn_geometry.data import datasets as data
+from bnn_geometry import data
 from bnn_geometry.data import download
+from bnn_geometry.data.standards import STANDARDS
 from bnn_geometry.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -318,5 +319,5 @@ def test_addresses_and_sums_are_torchvisions():
     assert vision.CIFAR10.filename == "cifar-10-python.tar.gz"
     assert vision.CIFAR10.url.startswith("https://")
     assert len(vision.MNIST.resources) == 4
-    wanted = data.STANDARDS["mnist"].files
+    wanted = STANDARDS["mnist"].files
     assert [f"MNIST/raw/{name}" for name, _ in vision.MNIST.resources] == list(wanted)
