@@ -46,7 +46,7 @@ def basis_correlations(weight: Tensor, x: Tensor, *, seed: int = 0) -> dict[str,
     values, axes = torch.linalg.eigh(centred.T @ centred / len(x))
     sd = (values.clamp(min=0) + RIDGE * values.max().clamp(min=0)).sqrt()
     sd = torch.where(sd > 0, sd, torch.ones_like(sd))
-    rotation = torch.from_numpy(stats.ortho_group.rvs(n, random_state=seed)).reshape(n, n)
+    rotation = torch.from_numpy(stats.ortho_group.rvs(n, random_state=seed))
     # inputs times the first, weights times the second
     bases = {
         "as it is": (None, None),
