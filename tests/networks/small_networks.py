@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
 
 KINDS = ("convnet", "mlp")
@@ -50,12 +49,3 @@ def snapshot(network):
 
 def same(a, b):
     return a[1:] == b[1:] and all(torch.equal(a[0][k], b[0][k]) for k in a[0])
-
-
-def set_weights(network, value=None, **by_name):
-    """Write into a network's weights, without a gradient."""
-    with torch.no_grad():
-        for name, layer in weight_layers(network).items():
-            if name in by_name or value is not None:
-                layer.weight.copy_(by_name.get(name, value))
-    return network
