@@ -15,7 +15,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import inference
 
 COMPILE_FROM = 1e14
 """Floating-point operations of a run from which compiling it pays: half a minute of compilation
@@ -89,16 +88,23 @@ def can_compile() -> bool:
     return shutil.which(compiler) is not None and header.exists()
 
 
+@torch.no_grad()
 def forward_operations(network: nn.Module) -> int:
     """Floating-point operations of one image's way through the network's products.
 
     Parameters
     ----------
     network : Module
-        With an attribute ``image_shape``.
+        With an attribute ``image_shape``; its mode is restored.
     """
-    with inference(network) as device, FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, *network.image_shape, device=device))
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    try:
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, *network.image_shape, device=device))
+    finally:
+        network.train(was_training)
     return counter.get_total_flops()
 
 
