@@ -84,3 +84,20 @@ def test_paper_trains_as_the_original_code_did():
 
 def test_smoke_computes_in_float32_so_that_machines_agree():
     assert {r.precision for r in recipes(presets.SMOKE).values()} == {"float32"}
+
+
+@each_preset
+def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset):
+    changed = preset.continuous.with_(activation="binary", lr=preset.convnet.lr)
+    assert changed == preset.convnet
+    assert preset.continuous.activation != "binary"
+
+
+@each_preset
+def test_fine_tuning_is_of_the_same_network_and_shorter(preset):
+    short, whole = preset.fine_tuning, preset.convnet
+    for field in ("model", "dataset", "width", "activation", "loss", "norm_epsilon"):
+        assert getattr(short, field) == getattr(whole, field)
+    assert short.activation == "binary"
+    images = [r.epochs * (r.train_images or 50_000) for r in (short, whole)]
+    assert images[0] <= images[1] / 4

@@ -38,7 +38,8 @@ def watch_inputs(network, x):
 
 
 def test_convnet_of_the_paper_has_its_fan_ins_and_number_of_weights():
-    layers = weight_layers(make(ConvNet, width=1))
+    with torch.device("meta"):  # shapes alone
+        layers = weight_layers(make(ConvNet, width=1))
     assert [layer.fan_in for layer in layers.values()] == [
         *(27, 1152, 1152, 2304, 2304, 4608),
         *(8192, 1024, 1024),
@@ -49,15 +50,17 @@ def test_convnet_of_the_paper_has_its_fan_ins_and_number_of_weights():
 
 
 def test_mlp_of_the_original_code_has_three_hidden_layers_of_4096():
-    shapes = [tuple(layer.weight.shape) for layer in weight_layers(make(MLP, width=1)).values()]
+    with torch.device("meta"):
+        layers = weight_layers(make(MLP, width=1))
+    shapes = [tuple(layer.weight.shape) for layer in layers.values()]
     assert shapes == [(4096, 784), (4096, 4096), (4096, 4096), (10, 4096)]
 
 
 @each_network
-@pytest.mark.parametrize("width", [1 / 64, 0.03, 1e-6])
-def test_every_width_gives_ten_scores(network, width):
-    net = make(network, width=width)
-    assert net(images(net)).shape == (3, 10)
+def test_every_width_gives_ten_scores(network):
+    for width in (0.03, 1e-6):
+        net = make(network, width=width)
+        assert net(images(net)).shape == (3, 10)
 
 
 def test_convnet_pools_before_it_normalizes_and_ends_in_a_norm():

@@ -5,55 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from planted import SAMPLES, correlated, gaussian, linear
+from small_networks import generator
 
 from bnn_geometry.geometry.correlation import predicted_correlation, random_covariance
-from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
+from bnn_geometry.networks.layers import BinaryConv2d
+from bnn_geometry.networks.magnitudes import shuffled_magnitudes
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing import controls, correlation
-
-SAMPLES = 20_000
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+from bnn_geometry.probing import controls
+from bnn_geometry.probing.correlation import filter_correlations
 
 
-def gaussian(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=generator(seed))
-
-
-def correlated(n, seed=0):
-    """Inputs with a covariance of decaying eigenvalues, and that covariance."""
-    covariance = random_covariance(n, 1.0, np.random.default_rng(seed))
-    root = np.linalg.cholesky(covariance)
-    return gaussian(SAMPLES, n, seed=seed) @ torch.from_numpy(root.T), covariance
-
-
-def linear(weight):
-    layer = BinaryLinear(weight.shape[1], len(weight))
-    layer.load_state_dict({"weight": weight.float()})
-    return layer
-
-
-def test_filter_correlations_are_those_of_numpy():
-    x, _ = correlated(12)
-    v, u = gaussian(5, 12, seed=1), gaussian(5, 12, seed=2)
-    found = correlation.filter_correlations(v, u, x)
-    for i in range(5):
-        assert found[i] == pytest.approx(np.corrcoef(x @ v[i], x @ u[i])[0, 1], abs=1e-12)
-
-
-def test_what_does_not_vary_has_no_correlation():
-    x = gaussian(100, 3)
-    x[:, 2] = 7.0
-    v = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-    found = correlation.filter_correlations(v, torch.ones(3, 3), x)
-    assert math.isnan(found[0])
-    assert 0 < found[1] < 1
-    assert math.isnan(found[2])
-
-
-def test_permuted_inputs_keep_marginals_and_lose_covariance():
+def test_shuffled_inputs_keep_marginals_and_lose_covariance():
     x, _ = correlated(6)
     found = controls.shuffled(x, generator())
     assert torch.equal(found.sort(0).values, x.sort(0).values)
@@ -144,6 +107,28 @@ def test_more_components_than_there_are():
     assert not torch.allclose(found["2 components"], found["covariance"], atol=0.01)
     assert list(found)[-2:] == ["2 components", "100 components"]
     torch.testing.assert_close(found["100 components"], found["covariance"], atol=1e-6, rtol=0)
+
+
+def test_shuffled_magnitudes_keep_signs_and_angles_and_draw_nothing_from_the_generator():
+    x, _ = correlated(40)
+    w = gaussian(30, 40, seed=3)
+    mine, other = generator(1), generator(1)
+    found = controls.control_correlations(w, x, mine)
+    # the same numbers follow as if the null had never been drawn
+    torch.randperm(w.numel(), generator=other)
+    torch.rand(x.shape, generator=other)
+    u = shuffled_magnitudes(w, generator(0).set_state(other.get_state()))
+    assert torch.equal(torch.rand(3, generator=mine), torch.rand(3, generator=other))
+    assert torch.equal(binarize(u), binarize(w))
+    angles = [cosine.sort().values for cosine in (u.abs(), w.abs())]
+    assert torch.equal(*angles)  # the same entries: the same sum and length
+    expected = filter_correlations(u, binarize(w), x)
+    assert torch.equal(found["shuffled magnitudes"], expected)
+    assert (found["shuffled magnitudes"] - found["measured"]).abs().max() > 0.01
+    # of white inputs they are as good as the trained ones
+    white = controls.control_correlations(w, gaussian(SAMPLES, 40), generator(1))
+    tolerance = 5 / math.sqrt(SAMPLES)
+    np.testing.assert_allclose(white["shuffled magnitudes"], white["white inputs"], atol=tolerance)
 
 
 def test_quartiles_leave_out_filters_without_a_correlation():

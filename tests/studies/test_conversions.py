@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_convert import generator, make
+from small_networks import generator, make
 from tiny import tiny_dataset
 
 from bnn_geometry import paths, training
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def network():
-    return make("mlp")[0]
+    return make("mlp", "hardtanh")[0]
 
 
 def split(count=40):

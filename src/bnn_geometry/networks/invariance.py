@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnn_geometry.networks.batch_norm import batch_statistics
+from bnn_geometry.networks.inference import inference
 from bnn_geometry.networks.layers import weight_layers
 
 
@@ -51,7 +52,6 @@ def random_factors(
     }
 
 
-@torch.no_grad()
 def class_scores(
     network: nn.Module,
     x: Tensor,
@@ -89,19 +89,20 @@ def class_scores(
     """
     layers = weight_layers(network)
     factor: Tensor | None = None  # of the units that the next batch norm normalizes
-    for name, module in network.named_children():
-        if name in layers:
-            factor = None if factors is None else factors[name].to(x.dtype)
-            weight = module.forward_weight(x.dtype)
-            if factor is not None:
-                weight = weight * factor.view(-1, *[1] * (weight.dim() - 1))
-            x = module.apply_weight(x, weight)
-        elif isinstance(module, _BatchNorm):
-            variance, mean = _running(module, factor) if running else batch_statistics(x)
-            eps = module.eps if epsilon is None else epsilon
-            x = _normalize(x, module, variance, mean if subtract_mean else None, eps)
-        elif not isinstance(module, nn.Dropout):
-            x = module(x)
+    with inference(network):
+        for name, module in network.named_children():
+            if name in layers:
+                factor = None if factors is None else factors[name].to(x.dtype)
+                weight = module.forward_weight(x.dtype)
+                if factor is not None:
+                    weight = weight * factor.view(-1, *[1] * (weight.dim() - 1))
+                x = module.apply_weight(x, weight)
+            elif isinstance(module, _BatchNorm):
+                variance, mean = _running(module, factor) if running else batch_statistics(x)
+                eps = module.eps if epsilon is None else epsilon
+                x = _normalize(x, module, variance, mean if subtract_mean else None, eps)
+            elif not isinstance(module, nn.Dropout):
+                x = module(x)
     return x
 
 

@@ -33,7 +33,8 @@ def basis_correlations(weight: Tensor, x: Tensor, *, seed: int = 0) -> dict[str,
     Returns
     -------
     dict of str to Tensor of float64, shape (filters,)
-        ``as it is``; ``random rotation``: uniform over all rotations; ``principal axes``: rotated
+        ``as it is``; ``random rotation``: uniform over all orthogonal
+        matrices; ``principal axes``: rotated
         to the components of the inputs; ``whitened``: those, each divided by its standard
         deviation, so that the weights are multiplied by it; ``whitened, unrotated``: the same and
         rotated back (ZCA), which changes the inputs least. NaN where a dot product does not vary.
@@ -45,11 +46,7 @@ def basis_correlations(weight: Tensor, x: Tensor, *, seed: int = 0) -> dict[str,
     values, axes = torch.linalg.eigh(centred.T @ centred / len(x))
     sd = (values.clamp(min=0) + RIDGE * values.max().clamp(min=0)).sqrt()
     sd = torch.where(sd > 0, sd, torch.ones_like(sd))
-    rotation = (
-        torch.from_numpy(stats.special_ortho_group.rvs(n, random_state=seed))
-        if n > 1
-        else torch.ones(1, 1, dtype=torch.float64)
-    )
+    rotation = torch.from_numpy(stats.ortho_group.rvs(n, random_state=seed))
     # inputs times the first, weights times the second
     bases = {
         "as it is": (None, None),

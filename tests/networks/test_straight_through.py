@@ -58,26 +58,12 @@ def test_binarized_is_exactly_plus_or_minus_one(binarizer, dtype):
     assert result.double().tolist() == bin_by_hand(x)
 
 
-@each_binarizer
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(deadline=None, derandomize=True, max_examples=20)
 @given(x=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
-def test_any_finite_number_has_a_sign(binarizer, x):
+def test_any_finite_number_has_a_sign(x):
     x = torch.tensor(x)
-    assert binarizer(x).tolist() == bin_by_hand(x)
-
-
-@each_binarizer
-@each_dtype
-def test_both_zeros_become_minus_one(binarizer, dtype):
-    assert binarizer(torch.tensor([0.0, -0.0], dtype=dtype)).tolist() == [-1, -1]
-
-
-@each_binarizer
-@each_dtype
-def test_smallest_number_keeps_its_sign(binarizer, dtype):
-    zero = torch.zeros(1, dtype=dtype)
-    smallest = torch.nextafter(zero, zero + 1)
-    assert binarizer(torch.cat([smallest, -smallest])).tolist() == [1, -1]
+    for binarizer in BINARIZERS:
+        assert binarizer(x).tolist() == bin_by_hand(x)
 
 
 @each_binarizer
@@ -115,13 +101,6 @@ def test_activation_gradient_is_cancelled_outside_plus_or_minus_one(dtype):
     ]
     assert gradient(binarize_activation, x, upstream).tolist() == by_hand
     assert 0 < by_hand.count(0.0) < len(by_hand)
-
-
-def test_activation_gradient_at_the_edge():
-    one = torch.ones(1)
-    beyond = torch.nextafter(one, 2 * one)
-    x = torch.cat([one, -one, beyond, -beyond, 0 * one, -0.0 * one])
-    assert gradient(binarize_activation, x, torch.ones(6)).tolist() == [1, 1, 0, 0, 1, 1]
 
 
 def test_activation_gradient_is_that_of_the_hard_tanh_inside_and_outside():

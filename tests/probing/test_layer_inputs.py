@@ -2,15 +2,17 @@
 
 import pytest
 import torch
-from test_probes import each_network, make, pixels
+from small_networks import each_kind, generator, make, norms, pixels, same, snapshot
 from torch import nn
+from torch.nn import functional as F  # noqa: N812
 from torchvision.models.vgg import VGG, make_layers
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import layers
 from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.networks.replacement import replace_modules
 from bnn_geometry.probing import dot_products
-from bnn_geometry.probing.layer_inputs import observe
+from bnn_geometry.probing.layer_inputs import observe, sample_inputs
 
 
 def seen(network, images, **options):
@@ -19,7 +21,7 @@ def seen(network, images, **options):
     return found
 
 
-@each_network
+@each_kind
 def test_every_layer_is_seen_once_for_each_batch(kind):
     network, images = make(kind)
     network.train()
@@ -37,10 +39,9 @@ def test_every_layer_is_seen_once_for_each_batch(kind):
             assert torch.equal(torch.where(at.continuous > 0, 1.0, -1.0), at.x)
 
 
-@each_network
+@each_kind
 def test_dot_products_are_those_of_the_layer(kind):
     network, images = make(kind)
-    network.eval()
     for at in seen(network, images):
         with torch.no_grad():
             expected = at.layer(at.x).movedim(1, 0).flatten(1)
@@ -55,7 +56,7 @@ class Branches(nn.Module):
         self.first, self.second = BinaryActivation(), BinaryActivation()
         self.a, self.b = BinaryLinear(12, 3), BinaryLinear(12, 3)
         self.c = BinaryLinear(12, 3)
-        layers.initialize(self, torch.Generator().manual_seed(0))
+        layers.initialize(self, generator())
 
     def forward(self, x):
         x = x.flatten(1)
@@ -80,15 +81,15 @@ def binary_vgg():
     network.classifier = nn.Sequential(
         nn.Linear(16 * 4 * 4, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 10)
     )
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Conv2d):
-                setattr(parent, name, BinaryConv2d(child.in_channels, child.out_channels))
-            elif isinstance(child, nn.Linear):
-                setattr(parent, name, BinaryLinear(child.in_features, child.out_features))
-            elif isinstance(child, nn.ReLU):
-                setattr(parent, name, BinaryActivation())
-    layers.initialize(network, torch.Generator().manual_seed(0))
+    made = {
+        nn.Conv2d: lambda old: BinaryConv2d(old.in_channels, old.out_channels),
+        nn.Linear: lambda old: BinaryLinear(old.in_features, old.out_features),
+        nn.ReLU: lambda old: BinaryActivation(),
+    }
+    network = replace_modules(
+        network, lambda name, module: type(module) in made, lambda old: made[type(old)](old)
+    )
+    layers.initialize(network, generator())
     return network
 
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_observed_is_a_sentence():
         def __init__(self):
             super().__init__()
             self.used, self.unused = BinaryLinear(784, 3), BinaryLinear(784, 3)
-            layers.initialize(self, torch.Generator().manual_seed(0))
+            layers.initialize(self, generator())
 
         def forward(self, x):
             return self.used(x.flatten(1))
@@ -130,14 +131,73 @@ def test_what_cannot_be_observed_is_a_sentence():
         seen(network, images)
 
 
-def test_failure_leaves_the_network_as_it_was():
+def test_the_network_is_left_as_it_was_also_after_a_failure():
     network, images = make("mlp")
-    network.train()
+    norms(network.train())[0].eval()  # a frozen batch norm
+    before = snapshot(network)
+    seen(network, images)
+    assert same(snapshot(network), before)
 
     def fail(at):
-        raise RuntimeError
+        raise ZeroDivisionError
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ZeroDivisionError):
         observe(network, images, fail)
-    assert network.training
-    assert not any(m._forward_pre_hooks or m._forward_hooks for m in network.modules())
+    assert same(snapshot(network), before)
+
+
+# --- samples --------------------------------------------------------------------------------------
+
+
+def draw(network, images, samples, *, seed=0, **options):
+    return sample_inputs(network, images, samples=samples, generator=generator(seed), **options)
+
+
+@each_kind
+def test_vectors_are_inputs_of_the_layer_from_the_image_that_is_named(kind):
+    network, images = make(kind)
+    found = draw(network, images, 30)
+    inputs = {}
+    observe(network, images, lambda at: inputs.setdefault(at.name, at))
+    assert list(found) == list(weight_layers(network))
+    for name, sample in found.items():
+        layer, x = inputs[name].layer, inputs[name].x
+        count = 30 if isinstance(layer, BinaryConv2d) else 12
+        assert sample.x.shape == (count, layer.fan_in)
+        vectors = x[:, None]
+        if isinstance(layer, BinaryConv2d):
+            vectors = F.unfold(x, 3, padding=1).transpose(1, 2)
+        for v, image in zip(sample.x, sample.image, strict=True):
+            assert (vectors[image] == v).all(1).any()
+
+
+@each_kind
+def test_sample_does_not_depend_on_the_batch_size(kind):
+    network, images = make(kind)
+    whole = draw(network, images, 30)
+    parts = draw(network, images, 30, batch_size=5)
+    for name in whole:
+        assert torch.equal(whole[name].image, parts[name].image)
+        torch.testing.assert_close(whole[name].x, parts[name].x)
+
+
+def test_every_image_gives_as_many_vectors_from_everywhere():
+    network, images = make("convnet")
+    sample = draw(network, images, 12 * 500)["conv1"]
+    assert torch.bincount(sample.image).tolist() == [500] * 12
+    # a corner pads five of nine pixels, an edge three: in how many patches the first one is padding
+    padded = (sample.x[:, [0, 9, 18]] == 0).all(1).double().mean()
+    assert padded == pytest.approx((2 * 32 - 1) / 32**2, abs=0.01)
+
+
+def test_seed_decides_and_nothing_else():
+    network, images = make("convnet")
+    first, again, other = (draw(network, images, 20, seed=s)["conv3"].x for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_no_sample_is_refused():
+    network, images = make("mlp")
+    with pytest.raises(ValueError, match="at least one vector, not 0"):
+        draw(network, images, 0)
