@@ -48,6 +48,9 @@
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper
 
+# %% [markdown]
+# ## The table
+
 # %% tags=["full-width"]
 from IPython.display import display
 

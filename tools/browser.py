@@ -22,6 +22,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--allow-file-access-from-files",  # the search fetches pages for its excerpts
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND",  # no host is reached even where a page asks for one
 )

@@ -27,6 +27,7 @@ READER = """async () => {
   });
   document.querySelectorAll("[loading=lazy]").forEach(picture => { picture.loading = "eager"; });
   window.scrollTo(0, document.body.scrollHeight);
+  await Promise.all(Array.from(document.images, picture => picture.decode().catch(() => 0)));
   await new Promise(done => setTimeout(done, 400));
 }"""
 """What a page may wait for: that somebody unfolds, searches, reads to the end, and lingers."""
@@ -35,7 +36,6 @@ READER = """async () => {
 def read(visit: Visit, base: str) -> list[str]:
     """Read an open page as `READER` does; what is wrong with it, a phrase each."""
     visit.page.evaluate(READER)
-    visit.page.wait_for_load_state("networkidle")
     wanted = [
         f"asks for {address.removeprefix(base)} ({kind})"
         for address, kind in visit.asked.items()
