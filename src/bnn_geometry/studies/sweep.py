@@ -189,7 +189,7 @@ class _Done:
     made_with: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # joblib puts tasks into sets: a hash by identity
 class _Task:
     # No arguments to call it with: joblib would scatter large ones to a worker, and they would be
     # lost with it.
