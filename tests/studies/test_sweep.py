@@ -2,11 +2,10 @@
 
 import importlib.util
 import io
-import json
 import os
+import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,56 +192,43 @@ def test_scheduler_that_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch
 
 @pytest.fixture
 def cluster(tmp_path):
-    """Address of a scheduler with two workers, each a process of its own."""
-    pytest.importorskip("distributed")
-    file = tmp_path / "scheduler.json"
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
-        "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
-    }
-    common = ["--scheduler-file", str(file), "--no-dashboard"]
-    commands = [
-        ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common],
-        *[
-            ["dask_worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", *common]
-            for _ in range(2)
-        ],
-    ]
+    """A scheduler's address; it has two workers, and each is a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    worker = ["dask_worker", address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1"]
+    commands = [["dask_scheduler", "--host", "127.0.0.1", "--port", str(port)], worker, worker]
     with (tmp_path / "cluster.log").open("w") as log:
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{command}", *arguments],
-                env=environment,
+                [sys.executable, "-m", f"distributed.cli.{name}", *arguments, "--no-dashboard"],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
                 cwd=tmp_path,
                 stdout=log,
                 stderr=log,
             )
-            for command, *arguments in commands
+            for name, *arguments in commands
         ]
         try:
-            until = time.monotonic() + 60
-            while not file.exists():
-                assert time.monotonic() < until, (tmp_path / "cluster.log").read_text()
-                time.sleep(0.05)
-            yield file, processes
+            yield address, processes
         finally:
-            for process in reversed(processes):
+            for process in processes:
                 process.kill()
+            for process in processes:
                 process.wait()
 
 
 def test_worker_that_dies_in_the_middle_changes_nothing(cluster, folder, tmp_path, serial):
-    from distributed import Client
-
-    file, processes = cluster
-    address = json.loads(file.read_text())["address"]
-    with Client(address) as client:
+    distributed = pytest.importorskip("distributed")
+    address, processes = cluster
+    with distributed.Client(address, timeout=60) as client:
         client.wait_for_workers(2, timeout=60)
-    study = small_studies.study(folder, end="kill")
-    lines = io.StringIO()
+    study, lines = small_studies.study(folder, end="kill"), io.StringIO()
     found = sweep.run_study(study, tmp_path / "work", scheduler=address, stream=lines)
     assert (folder / "kill-3").exists()
     assert sorted(process.poll() is None for process in processes) == [False, True, True]
+    # what only the dead worker knew was made again
     assert all(count >= 1 for count in made(folder))
     assert len(lines.getvalue().splitlines()) == 6
     tables.write(tmp_path / "out", found)
