@@ -54,7 +54,7 @@ import pandas as pd
 import torch
 from scipy import optimize, stats
 
-from bnn_geometry import data, paths, training
+from bnn_geometry import data, training
 from bnn_geometry.book import animation, claims, presets
 from bnn_geometry.book.display import glue, scientific, show, width
 from bnn_geometry.book.plots import dynamics as figures
@@ -62,6 +62,7 @@ from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles, flows, losses, steady_state
 from bnn_geometry.networks import estimators, inference, invariance, layers, straight_through
 from bnn_geometry.studies import estimators as estimator_study
+from bnn_geometry.studies import tables
 
 sizes = presets.preset(preset)
 generator = np.random.default_rng(seed)
@@ -713,17 +714,17 @@ noise_table.round(1)
 # makes it anew:
 #
 # ```bash
-# python tools/estimators.py --work FOLDER
+# bnn-geometry study estimators --work FOLDER
 # ```
 
 # %%
-study = estimator_study.read(paths.runs_root() / "estimators")
+study = tables.published("estimators")
 recipe = study.recipe
-noise = study.noise
-study_seeds = study.errors["seed"].nunique()
+noise, layer_rows = study.tables["noise"], study.tables["layers"]
+study_seeds = study.tables["errors"]["seed"].nunique()
 study_of = (
     f"Convolutional network, width {width(recipe.width)}, {recipe.epochs} epochs of "
-    f"{recipe.train_images:,} images of {study.settings['data']['title']}, mean over "
+    f"{recipe.train_images:,} images of {study.data['title']}, mean over "
     f"{study_seeds} seeds. A published recording, not made by this build."
 )
 figure, axes = plots.new_figure(1, 3, height=3.4, width=9)
@@ -1048,7 +1049,7 @@ summary.loc[
 # {numref}`fig-emergence` follows the published convolutional network.
 
 # %%
-before = study.layers[study.layers["variant"] == "cifar10-convnet-fast-w0.5-s1"]
+before = layer_rows[layer_rows["variant"] == "cifar10-convnet-fast-w0.5-s1"]
 emergence = pd.concat([before, wide.measurements])
 figure, axes = plots.new_figure(1, 2, height=3.6, width=9)
 figures.plot_emergence(emergence, axes[0])
@@ -1073,7 +1074,7 @@ show(
 
 # %%
 def emerged(name):
-    untrained = study.layers[study.layers["variant"] == name].set_index("layer")
+    untrained = layer_rows[layer_rows["variant"] == name].set_index("layer")
     measured = training.published_run(name).measurements
     first = measured[measured["epoch"] == 1].set_index("layer")
     end = measured[measured["epoch"] == measured["epoch"].max()].set_index("layer")

@@ -51,7 +51,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bnn_geometry import data, paths, training
+from bnn_geometry import data, training
 from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, show, width
 from bnn_geometry.book.plots import pretrained as figures
@@ -63,6 +63,7 @@ from bnn_geometry.probing import agreement, dot_products
 from bnn_geometry.probing.weights import weight_angles
 from bnn_geometry.studies import pretrained as conversions
 from bnn_geometry.studies import replicates as seeds
+from bnn_geometry.studies import tables
 from bnn_geometry.training import fine_tuning
 
 sizes = presets.preset(preset)
@@ -867,13 +868,13 @@ pd.DataFrame(
 # is slow. Without the options the command also goes through the layers and trains for a short time.
 #
 # ```bash
-# python tools/pretrained.py --work /tmp/pretrained --groups parts magnitudes --fine-tune
+# bnn-geometry study pretrained --work FOLDER --variants parts magnitudes
 # ```
 
 # %%
-wide = conversions.read(paths.runs_root() / "pretrained")
+wide = tables.published("pretrained")
 wide_continuous = training.published_run(wide.settings["continuous"])
-of_wide = wide.conversions.groupby("activation")
+of_wide = wide.tables["conversions"].groupby("activation")
 wide_errors = conversions.in_percent(of_wide.get_group(wide_continuous.recipe.activation))
 wide_parts = wide_errors[wide_errors["group"] == "parts"]
 wide_binary_error = conversions.in_percent(of_wide.get_group("binary")).loc["nothing", "kept"]

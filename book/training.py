@@ -75,7 +75,7 @@ seed = 1  # of initial weights, order of the images, augmentation and dropout
 import pandas as pd
 import torch
 
-from bnn_geometry import data, paths, training
+from bnn_geometry import data, training
 from bnn_geometry.book import claims, presets
 from bnn_geometry.book.display import glue, recipe_table, show, width
 from bnn_geometry.book.plots import style as plots
@@ -84,7 +84,7 @@ from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
 from bnn_geometry.geometry.quantizers import limit_angle
 from bnn_geometry.networks import layers, straight_through, variants
 from bnn_geometry.probing.weights import latent_histograms, weight_angles
-from bnn_geometry.studies import ablations
+from bnn_geometry.studies import ablations, tables
 from bnn_geometry.studies import replicates as seeds
 from bnn_geometry.training import int8, recipes, schedule
 
@@ -221,15 +221,16 @@ recipe.drop(["name", "model", "dataset"])
 # with the book, since it takes longer than a build may; these commands make one like it:
 #
 # ```bash
-# python tools/ablations.py --work FOLDER --seeds 1 2 3
-# python tools/ablations.py --work FOLDER --seeds 3 4 --add \
+# bnn-geometry study ablations --work FOLDER --seeds 1 2 3
+# bnn-geometry study ablations --work FOLDER --seeds 3 4 --add \
 #     --variants reference "batch norm after the signs" "all that fast has"
 # ```
 
 # %%
-published_ablations = ablations.read(paths.runs_root() / "ablations")
-summary = ablations.summarize(published_ablations.table)
-base = published_ablations.reference
+published_ablations = tables.published("ablations")
+ablation_errors = published_ablations.tables["errors"]
+summary = ablations.summarize(ablation_errors)
+base = published_ablations.recipe
 chosen = summary.drop(index=["reference", *ablations.MISTAKES, *ablations.CONTINUOUS])
 ablation_seeds = " or ".join(str(count) for count in sorted(chosen["runs"].unique()))
 figure, axes = plots.new_figure(height=0.9 + 0.3 * len(chosen))
@@ -272,7 +273,7 @@ glue("ablation-spread", chosen["difference_se"].median())
 glue("ablation-spread-low", chosen["difference_se"].min())
 glue("ablation-spread-high", chosen["difference_se"].max())
 glue("ablation-seeds", ablation_seeds)
-unaugmented = published_ablations.table.set_index("variant").loc["no augmentation"].mean()
+unaugmented = ablation_errors.set_index("variant").loc["no augmentation"].mean()
 glue("unaugmented-train", 100 * unaugmented["train_error"])
 glue("unaugmented-held", 100 * unaugmented["validation_error"])
 printed(summary.drop(index=[*ablations.MISTAKES, *ablations.CONTINUOUS]))

@@ -19,6 +19,7 @@ from bnn_geometry import __version__, data, paths
 from bnn_geometry.book import claims, ledger_table, presets
 from bnn_geometry.errors import UserError
 from bnn_geometry.execute import ENVIRONMENT
+from bnn_geometry.studies import NAMES as STUDIES
 
 # torch, papermill and Sphinx are imported by the commands that need them: the others start at once.
 
@@ -273,6 +274,25 @@ def _probe(args: argparse.Namespace) -> None:
         print(dot_products.as_table(found.statistics[comparison.name]).round(3).to_string())
 
 
+def _study(args: argparse.Namespace) -> None:
+    from bnn_geometry import studies
+    from bnn_geometry.studies import sweep
+
+    choice = {"variants": args.variants, "seeds": args.seeds}
+    study = studies.find(
+        args.name, root=args.data, **{k: v for k, v in choice.items() if v is not None}
+    )
+    out = Path(args.out or paths.runs_root() / args.name)
+    try:
+        sweep.make(
+            study, Path(args.work), out, add=args.add, scheduler=args.scheduler, jobs=args.jobs
+        )
+    except KeyboardInterrupt as interrupt:
+        again = shlex.join(["bnn-geometry", *args.argv])
+        raise KeyboardInterrupt(f"interrupted: `{again}` goes on.") from interrupt
+    print(out)
+
+
 def _claims(args: argparse.Namespace) -> None:
     preset = presets.preset(args.preset).name if args.preset else presets.from_environment()
     folder = paths.executed_folder(preset)
@@ -396,6 +416,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--json", action="store_true")
     sub.add_argument("--out", metavar="DIR", help="keep all that was found in a new folder")
+
+    sub = command("study", _study, "Run the many parts of a study and write its tables.")
+    sub.add_argument("name", choices=STUDIES, metavar="NAME", help=", ".join(STUDIES))
+    sub.add_argument(
+        "--work", required=True, metavar="DIR", help="keeps finished parts: a second call goes on"
+    )
+    sub.add_argument("--out", metavar="DIR", help="of the tables (default: runs/NAME of the book)")
+    sub.add_argument("--variants", nargs="+", metavar="VARIANT", help="default: all")
+    sub.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+    sub.add_argument("--add", action="store_true", help="keep the rows that are in --out")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of Dask, whose workers run the parts"
+    )
 
     sub = command("claims", _claims, "Print the ledger of claims of the book that was built.")
     sub.add_argument("--preset", help="smoke, book or paper (default: $BNN_PRESET, else book)")

@@ -1,9 +1,6 @@
-"""The published study of estimators: made, written, verified, summarized."""
+"""The study of estimators: made, summarized, published."""
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,16 +8,14 @@ import pytest
 import torch
 from tiny import tiny_dataset
 
-from bnn_geometry import paths, training
-from bnn_geometry.errors import UserError
+from bnn_geometry import training
+from bnn_geometry.data import datasets
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import weights
 from bnn_geometry.studies import estimators as estimator_study
-from bnn_geometry.studies.estimators import FILE, REFERENCE, TABLES, VARIANTS, Study
+from bnn_geometry.studies.estimators import REFERENCE, VARIANTS
+from bnn_geometry.studies.tables import Published, published
 from bnn_geometry.training import recipes
-
-ROOT = Path(__file__).parents[2]
-SETTINGS = {"recipe": REFERENCE.as_dict(), "data": {"title": "Noise"}, "versions": {"torch": "1"}}
 
 
 def tables():
@@ -49,7 +44,7 @@ def tables():
 
 
 def test_summary_by_hand():
-    found = estimator_study.summarize(Study(**tables(), settings=SETTINGS))
+    found = estimator_study.summarize(Published("estimators", tables(), {}, {}, {}))
     assert found.index.tolist() == ["reference", "other"]
     assert found["runs"].tolist() == [2, 2]
     assert found["test"].tolist() == pytest.approx([43, 50])
@@ -63,36 +58,17 @@ def test_summary_by_hand():
     assert found["angle"].tolist() == pytest.approx([30, 30])
 
 
-def test_study_comes_back_as_it_was_written(tmp_path):
-    estimator_study.write(tmp_path / "runs" / "estimators", tables(), SETTINGS)
-    found = estimator_study.read(tmp_path / "runs" / "estimators")
-    for name, table in tables().items():
-        pd.testing.assert_frame_equal(getattr(found, name), table)
-    assert found.recipe == REFERENCE
-    assert found.settings["data"] == SETTINGS["data"]
-
-
-@pytest.mark.parametrize("name", [FILE, *TABLES.values()])
-def test_damaged_or_missing_study_is_a_sentence(tmp_path, name):
-    with pytest.raises(UserError, match="There are no results on estimators in"):
-        estimator_study.read(tmp_path)
-    estimator_study.write(tmp_path, tables(), SETTINGS)
-    path = tmp_path / name
-    path.write_text(path.read_text().replace("0", "3", 1))
-    with pytest.raises(UserError, match="it was damaged or edited"):
-        estimator_study.read(tmp_path)
-
-
 def test_published_study_is_of_these_variants_and_this_reference():
-    found = estimator_study.read(paths.runs_root() / "estimators")
-    assert found.recipe == REFERENCE
-    assert set(found.errors["variant"]) == set(VARIANTS)
-    assert not found.errors.isna().any(axis=None)
-    assert not found.errors.duplicated(["variant", "seed"]).any()
-    assert (found.errors.groupby("variant").size() >= 2).all()
-    assert set(found.layers["variant"]) > set(VARIANTS)
-    assert set(found.noise["variant"]) == {"reference"}
-    assert sorted(found.noise["epoch"].unique()) == list(range(REFERENCE.epochs + 1))
+    study = published("estimators")
+    errors, layers, noise = (study.tables[name] for name in ("errors", "layers", "noise"))
+    assert study.recipe == REFERENCE
+    assert set(errors["variant"]) == set(VARIANTS)
+    assert not errors.isna().any(axis=None)
+    assert not errors.duplicated(["variant", "seed"]).any()
+    assert (errors.groupby("variant").size() >= 2).all()
+    assert set(layers["variant"]) > set(VARIANTS)
+    assert set(noise["variant"]) == {"reference"}
+    assert sorted(noise["epoch"].unique()) == list(range(REFERENCE.epochs + 1))
 
 
 def small(**changes):
@@ -137,7 +113,7 @@ def test_reference_is_trained_as_ever_and_followed(one_thread):
 
 def test_a_variant_is_changed_and_measured_at_the_end_alone(one_thread):
     reference, found = run("reference"), run("activations: nothing")
-    assert found["noise"].empty
+    assert "noise" not in found
     assert found["layers"]["epoch"].unique().tolist() == [2]
     assert found["errors"]["train_error"].item() != reference["errors"]["train_error"].item()
 
@@ -148,63 +124,29 @@ def test_independent_noise_is_drawn_from_a_generator_of_its_own(one_thread):
     pd.testing.assert_frame_equal(run("independent noise")["errors"], errors)
 
 
-@pytest.fixture
-def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location("estimators_tool", ROOT / "tools/estimators.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "estimators_tool", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_tool_trains_each_variant_once_and_writes_the_tables(tool, tmp_path, monkeypatch):
-    asked = []
-
-    def fake(variant, dataset, *, seed):  # in the place of an hour of training
-        asked.append((variant, seed))
-        rows = {
-            name: table[(table["variant"] == "other") & (table["seed"] == seed)].assign(
-                variant=variant
-            )
-            for name, table in tables().items()
-        }
-        if variant == "reference":
-            rows["noise"] = tables()["noise"].assign(seed=seed)
-        return rows
-
-    monkeypatch.setattr(tool.estimator_study, "run", fake)
-    monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset())
-    monkeypatch.setattr(tool, "untrained", lambda name, root: tables()["layers"].iloc[[-1]])
-    monkeypatch.setattr(tool, "VARIANTS", {"reference": None, "other": None})
-    arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--seeds", "2"]
-    assert tool.main(arguments) == 0
-    found = estimator_study.read(tmp_path / "out")
-    assert asked == [("reference", 1), ("other", 1), ("reference", 2), ("other", 2)]
-    assert found.errors["variant"].tolist() == ["reference", "other"] * 2
-    assert found.noise["seed"].tolist() == [1, 2]
-    assert (found.layers["variant"] == "some published run").sum() == 2
-    assert tool.main(arguments) == 0  # nothing is trained again
-    assert len(asked) == 4
-
-
-def test_tool_says_what_failed(tool, tmp_path, monkeypatch, capsys):
-    def fail(*args, **options):
-        raise UserError("The loss stopped being finite.")
-
-    monkeypatch.setattr(tool.estimator_study, "run", fail)
-    monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset())
-    assert tool.main(["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]) == 1
-    assert "estimators: The loss stopped being finite." in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_untrained_network_is_that_of_the_run(tool, monkeypatch):
-    published = training.published_run("mnist-mlp-fast-w0.5-s1")
-    monkeypatch.setattr(tool.estimator_study, "PROBE_IMAGES", 5)
-    monkeypatch.setattr(tool.data, "load", lambda *args, **options: tiny_dataset())
-    table = tool.untrained("mnist-mlp-fast-w0.5-s1", None)
+def test_untrained_network_is_that_of_the_run(monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda *args, **options: tiny_dataset())
+    study = estimator_study.study(variants=["reference", "mnist-mlp-fast-w0.5-s1"])
+    key = "mnist-mlp-fast-w0.5-s1, untrained"
+    assert list(study.parts) == ["reference, seed 1", "reference, seed 2", key]
+    table = study.function(**study.parts[key])["layers"]
     assert table["layer"].tolist() == ["fc1", "fc2", "fc3", "fc4"]
     assert (table["epoch"] == 0).all()
-    assert (table["seed"] == published.seed).all()
+    assert (table["seed"] == 1).all()
     # uniform latents
     assert math.isclose(table["angle"].iloc[1], 30, abs_tol=0.5)
+    assert set(study.keys) == {"errors", "layers", "noise"}
+
+
+def test_part_is_the_run_of_a_variant(monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda *args, **options: tiny_dataset())
+    asked = []
+    monkeypatch.setattr(
+        estimator_study, "run", lambda *args, **options: asked.append((args, options)) or {}
+    )
+    study = estimator_study.study()
+    assert len(study.parts) == 2 * len(VARIANTS) + 2
+    study.function(**study.parts["weights: tanh, seed 2"])
+    ((variant, dataset), options) = asked[0]
+    assert (variant, options) == ("weights: tanh", {"seed": 2})
+    assert dataset.provenance.title == "Noise"

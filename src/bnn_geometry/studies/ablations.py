@@ -1,20 +1,25 @@
 """What each choice in the recipe ``fast`` is worth: variants of it, and a table of their errors.
 
-``tools/ablations.py`` trains the variants; the table that it wrote is published in
-``runs/ablations``.
+``bnn-geometry study ablations`` trains the variants on one narrow network; what one is worth is its
+error on validation images, and the test error stands beside it. The table that it wrote is
+published in ``runs/ablations``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bnn_geometry import storage
-from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
+from bnn_geometry.studies import sweep
+from bnn_geometry.studies.images import images, provenance
+from bnn_geometry.studies.replicates import pooled_variance
+from bnn_geometry.training.build import build_network
+from bnn_geometry.training.loop import train
+from bnn_geometry.training.recipes import FAST_CIFAR10
 
 REFERENCE = FAST_CIFAR10.with_(
     # small enough to train every variant several times
@@ -68,55 +73,52 @@ MISTAKES = ("latent weights not clipped", "signs are pooled", "batch norm after 
 CONTINUOUS = ("continuous, hard tanh", "continuous, ReLU")
 """Variants without any binarization."""
 
-FILE, TABLE = "ablations.json", "table.csv"
 
+def study(
+    *, variants: Sequence[str] | None = None, seeds: Sequence[int] = (1, 2), root: str | None = None
+) -> sweep.Study:
+    """Variants, each from the same seeds on the same images; its one table is ``errors``.
 
-@dataclass(frozen=True)
-class Ablations:
-    """A published table of ablations.
+    A row per run: variant, seed, train_error, validation_error, test_error (fractions, after the
+    last epoch).
 
-    Attributes
+    Parameters
     ----------
-    table : DataFrame
-        A row per run: variant, seed, train_error, validation_error, test_error (fractions).
-    reference : Recipe
-    data : dict
-        Provenance of the images.
-    versions : dict
-        Of Python and the libraries.
-    """
-
-    table: pd.DataFrame
-    reference: Recipe
-    data: dict[str, Any]
-    versions: dict[str, str]
-
-
-def write(folder: Path, table: pd.DataFrame, data: dict[str, Any], versions: dict) -> None:
-    """Write a table and what it was made with, each file with its hash."""
-    folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / TABLE, index=False)
-    settings = {"recipe": REFERENCE.as_dict(), "data": data, "versions": versions}
-    storage.write_manifest(folder, FILE, settings, [TABLE])
-
-
-def read(folder: Path) -> Ablations:
-    """Read a table and verify its hash.
+    variants : sequence of str, optional
+        Some of :data:`VARIANTS`, the reference among them; all.
+    seeds : sequence of int
+    root : str, optional
+        Folder of the images.
 
     Raises
     ------
     UserError
-        If a file is missing or damaged.
+        If a choice makes no table, or the images are not there.
     """
-    remedy = "Restore the folder, or run tools/ablations.py again."
-    with storage.reading(folder, "ablations", remedy=remedy):
-        settings = storage.read_manifest(folder, FILE, [TABLE], remedy=remedy)
-        return Ablations(
-            pd.read_csv(folder / TABLE),
-            Recipe(**settings["recipe"]),
-            settings["data"],
-            settings["versions"],
-        )
+    chosen = list(VARIANTS) if variants is None else variants
+    sweep.check_choice(VARIANTS, chosen, seeds, needed="reference")
+    data = provenance(REFERENCE.dataset, root)
+    return sweep.Study(
+        name="ablations",
+        parts={
+            f"{variant}, seed {seed}": {"variant": variant, "seed": seed}
+            for seed in seeds
+            for variant in chosen
+        },
+        function=partial(part, root=root, fingerprint=data["fingerprint"]),
+        settings={"recipe": REFERENCE.as_dict()},
+        keys={"errors": ("variant", "seed")},
+        data=data,
+    )
+
+
+def part(variant: str, seed: int, *, root: str | None, fingerprint: str) -> sweep.Rows:
+    """The row of one run."""
+    recipe = REFERENCE.with_(**VARIANTS[variant])
+    dataset = images(recipe.dataset, root, fingerprint)
+    last = train(build_network(recipe, seed), dataset, recipe, seed=seed).history.iloc[-1]
+    errors = {f"{name}_error": last[f"{name}_error"] for name in ("train", "validation", "test")}
+    return {"errors": pd.DataFrame([{"variant": variant, "seed": seed} | errors])}
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,27 +127,36 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        See :class:`Ablations`; the variant ``reference`` has every seed.
+        The errors of :func:`study`; the variant ``reference`` has every seed.
 
     Returns
     -------
     DataFrame
         Index variant, in their order; runs; validation and test, mean errors in percent;
         difference, mean over seeds of the variant's validation error minus the reference's with
-        the same seed, and difference_se, its standard error (NaN for one seed): percentage points.
+        the same seed, difference_se, its standard error from the variant's own seeds (NaN for one),
+        and pooled_se, from the variance within all variants together but for :data:`MISTAKES`,
+        whose spread is another (theirs is NaN): percentage points. All differences to one seed
+        have the same run of the reference in them, so that they are not independent.
     """
     errors = table.assign(
         validation=100 * table["validation_error"], test=100 * table["test_error"]
     )
     reference = errors[errors["variant"] == "reference"].set_index("seed")["validation"]
     errors["difference"] = errors["validation"] - errors["seed"].map(reference)
+    alike = errors[~errors["variant"].isin(["reference", *MISTAKES])]
+    pooled = pooled_variance(alike["difference"], alike["variant"]).variance
     by_variant = errors.groupby("variant", sort=False)
+    count = by_variant.size()
+    pooled_se = np.sqrt(pooled / count).mask(count.index.isin(MISTAKES))
+    pooled_se["reference"] = 0.0
     return pd.DataFrame(
         {
-            "runs": by_variant.size(),
+            "runs": count,
             "validation": by_variant["validation"].mean(),
             "test": by_variant["test"].mean(),
             "difference": by_variant["difference"].mean(),
-            "difference_se": by_variant["difference"].std() / np.sqrt(by_variant.size()),
+            "difference_se": by_variant["difference"].std() / np.sqrt(count),
+            "pooled_se": pooled_se,
         }
     )

@@ -1,34 +1,47 @@
 """One network trained with several backward functions, and in the ways that section 5.1 speaks of.
 
-``tools/estimators.py`` trains the variants; the tables that it wrote are published in
-``runs/estimators``.
+``bnn-geometry study estimators`` trains the variants; the tables that it wrote are published in
+``runs/estimators``. Beside the errors, r and the angle of every layer are measured epoch by epoch,
+and in the reference the difference between the binary and the latent weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from bnn_geometry import storage
-from bnn_geometry.book.presets import SMALL_CIFAR10
 from bnn_geometry.data.datasets import Dataset
 from bnn_geometry.networks import batch_norm, conversion, estimators, variants
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import measurements, weights
+from bnn_geometry.studies import sweep
+from bnn_geometry.studies.images import images as study_images
+from bnn_geometry.studies.images import provenance
+from bnn_geometry.studies.tables import Published
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
+from bnn_geometry.training.live import published_run
 from bnn_geometry.training.loop import train
-from bnn_geometry.training.recipes import Recipe
+from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
+from bnn_geometry.training.runs import MEASURED_SEED, Run
 
-REFERENCE = SMALL_CIFAR10.with_(width=1 / 16, epochs=3, train_images=8000, compile="never")
+REFERENCE = FAST_CIFAR10.with_(
+    width=1 / 16,
+    epochs=3,
+    train_images=8000,
+    batch_size=50,
+    lr=1e-2,
+    schedule="one-cycle",
+    augment=False,
+    precision="float32",
+    compile="never",
+)
 """How every variant is trained. Its learning rate was chosen for the first of them."""
 
 TEST_IMAGES, PROBE_IMAGES = 2000, 500
@@ -70,41 +83,8 @@ VARIANTS: dict[str, Change] = {
 """Name of each variant and what it changes of a network before training. In the reference the
 weights have the identity and the activations the hard tanh."""
 
-FILE = "estimators.json"
-TABLES = {"errors": "errors.csv", "layers": "layers.csv", "noise": "noise.csv"}
-
-
-@dataclass(frozen=True)
-class Study:
-    """The published tables.
-
-    Attributes
-    ----------
-    errors : DataFrame
-        A row per run: variant, seed, train_error (mean over the last epoch), test_error; and with
-        batch norm refitted to the training images, refitted_error, of the binary network, and
-        latent_error, of the one that computes with w^c in the place of w^b (fractions).
-    layers : DataFrame
-        variant, seed, epoch (0: untrained) and the columns of
-        :func:`bnn_geometry.probing.measurements.measure_layers`.
-    noise : DataFrame
-        Of the reference: seed, epoch, the columns of
-        :func:`bnn_geometry.probing.weights.weight_noise_statistics`,
-        and the cosines of ε with itself one step (step_cosine) and one epoch (epoch_cosine)
-        before; NaN where there was none.
-    settings : dict
-        recipe, data (provenance), versions, and the numbers of images.
-    """
-
-    errors: pd.DataFrame
-    layers: pd.DataFrame
-    noise: pd.DataFrame
-    settings: dict[str, Any]
-
-    @property
-    def recipe(self) -> Recipe:
-        """How every variant was trained."""
-        return Recipe(**self.settings["recipe"])
+UNTRAINED = ("cifar10-convnet-fast-w0.5-s1", "mnist-mlp-fast-w0.5-s1")
+"""Published runs whose untrained networks are measured as the variants were after each epoch."""
 
 
 class _Recorder:
@@ -146,6 +126,98 @@ class _Recorder:
             self._step_before = weights.weight_noise(self._network)
 
 
+def study(
+    *, variants: Sequence[str] | None = None, seeds: Sequence[int] = (1, 2), root: str | None = None
+) -> sweep.Study:
+    """Variants, each from the same seeds on the same images, and some untrained networks.
+
+    Its tables are
+
+    errors
+        A row per run: variant, seed, train_error (mean over the last epoch), test_error; and with
+        batch norm refitted to the training images, refitted_error, of the binary network, and
+        latent_error, of the one that computes with w^c in the place of w^b (fractions).
+    layers
+        variant, seed, epoch (0: untrained) and the columns of
+        :func:`bnn_geometry.probing.measurements.measure_layers`.
+    noise
+        Of the reference: seed, epoch, the columns of
+        :func:`bnn_geometry.probing.weights.weight_noise_statistics`,
+        and the cosines of ε with itself one step (step_cosine) and one epoch (epoch_cosine)
+        before; NaN where there was none.
+
+    Parameters
+    ----------
+    variants : sequence of str, optional
+        Some of :data:`VARIANTS`, the reference among them, and of :data:`UNTRAINED`; all.
+    seeds : sequence of int
+        Of the variants.
+    root : str, optional
+        Folder of the images.
+
+    Raises
+    ------
+    UserError
+        If a choice makes no table, or the images are not there.
+    """
+    known = [*VARIANTS, *UNTRAINED]
+    chosen = known if variants is None else variants
+    sweep.check_choice(known, chosen, seeds, needed="reference")
+    data = provenance(REFERENCE.dataset, root)
+    trained = {
+        f"{variant}, seed {seed}": {"variant": variant, "seed": seed}
+        for seed in seeds
+        for variant in chosen
+        if variant in VARIANTS
+    }
+    untrained = {
+        f"{name}, untrained": {
+            "variant": name,
+            "fingerprint": provenance(published_run(name).recipe.dataset, root)["fingerprint"],
+        }
+        for name in chosen
+        if name in UNTRAINED
+    }
+    return sweep.Study(
+        name="estimators",
+        parts=trained | untrained,
+        function=partial(part, root=root, fingerprint=data["fingerprint"]),
+        settings={
+            "recipe": REFERENCE.as_dict(),
+            "test_images": TEST_IMAGES,
+            "probe_images": PROBE_IMAGES,
+        },
+        keys=dict.fromkeys(("errors", "layers", "noise"), ("variant", "seed")),
+        data=data,
+    )
+
+
+def part(
+    variant: str, seed: int | None = None, *, root: str | None, fingerprint: str
+) -> sweep.Rows:
+    """The rows of one variant and seed, or of a published run's untrained network."""
+    if variant in UNTRAINED:
+        published = published_run(variant)
+        dataset = study_images(published.recipe.dataset, root, fingerprint)
+        return {"layers": untrained_layers(variant, published, dataset)}
+    return run(variant, study_images(REFERENCE.dataset, root, fingerprint), seed=seed)
+
+
+def untrained_layers(
+    name: str, published: Run, dataset: Dataset, images: int = PROBE_IMAGES
+) -> pd.DataFrame:
+    """Rows of the table ``layers`` for a run's network as it was before training."""
+    test = dataset.test.sample(images, MEASURED_SEED).images
+    table = measurements.measure_layers(published.untrained(), test).assign(epoch=0)
+    return _named(table, name, published.seed)
+
+
+def _named(table: pd.DataFrame, variant: str, seed: int) -> pd.DataFrame:
+    table.insert(0, "seed", seed)
+    table.insert(0, "variant", variant)
+    return table
+
+
 def run(
     variant: str,
     dataset: Dataset,
@@ -154,7 +226,7 @@ def run(
     recipe: Recipe = REFERENCE,
     test_images: int = TEST_IMAGES,
     images: int = PROBE_IMAGES,
-) -> dict[str, pd.DataFrame]:
+) -> sweep.Rows:
     """Train one variant and measure it.
 
     Parameters
@@ -173,7 +245,7 @@ def run(
     Returns
     -------
     dict
-        The rows of this run in each of the tables of :class:`Study`.
+        The rows of this run in each of the tables of :func:`study`; noise of the reference alone.
     """
     dataset = replace(dataset, test=dataset.test.sample(test_images, 1))
     network = VARIANTS[variant](build_network(recipe, seed))
@@ -200,44 +272,13 @@ def run(
         "refitted_error": evaluate(batch_norm.refit_batch_norm(network, seen), dataset.test),
         "latent_error": evaluate(batch_norm.refit_batch_norm(latent, seen), dataset.test),
     }
-    tables = {
-        "errors": pd.DataFrame([errors]),
-        "layers": pd.concat(recorder.layers),
-        "noise": pd.concat(recorder.noise) if recorder.noise else pd.DataFrame(),
-    }
-    for table in tables.values():
-        if len(table):
-            table.insert(0, "seed", seed)
-            table.insert(0, "variant", variant)
-    return tables
+    tables = {"errors": pd.DataFrame([errors]), "layers": pd.concat(recorder.layers)}
+    if recorder.noise:
+        tables["noise"] = pd.concat(recorder.noise)
+    return {name: _named(table, variant, seed) for name, table in tables.items()}
 
 
-def write(folder: Path, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> None:
-    """Write the tables and what they were made with, each file with its hash."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, file in TABLES.items():
-        tables[name].to_csv(folder / file, index=False)
-    storage.write_manifest(folder, FILE, settings, TABLES.values())
-
-
-def read(folder: Path) -> Study:
-    """Read the tables and verify their hashes.
-
-    Raises
-    ------
-    UserError
-        If a file is missing or damaged.
-    """
-    remedy = "Restore the folder, or run tools/estimators.py again."
-    with storage.reading(folder, "results on estimators", remedy=remedy):
-        settings = storage.read_manifest(folder, FILE, TABLES.values(), remedy=remedy)
-        tables = {name: pd.read_csv(folder / file) for name, file in TABLES.items()}
-        study = Study(**tables, settings=settings)
-        study.recipe  # noqa: B018  (a recipe that cannot be read is told here)
-        return study
-
-
-def summarize(study: Study) -> pd.DataFrame:
+def summarize(found: Published) -> pd.DataFrame:
     """Errors and geometry of each variant, mean over seeds with the spread.
 
     Returns
@@ -248,26 +289,27 @@ def summarize(study: Study) -> pd.DataFrame:
         refitted error to that of the reference with the same seed, percentage points; r and
         r_sd: median over the layers of r after the last epoch; angle: likewise.
     """
-    errors = study.errors.set_index(["variant", "seed"]) * 100
-    last = study.layers[study.layers["epoch"] == study.layers["epoch"].max()]
+    errors = found.tables["errors"].set_index(["variant", "seed"]) * 100
+    layers = found.tables["layers"]
+    last = layers[layers["epoch"] == layers["epoch"].max()]
     geometry = last.groupby(["variant", "seed"], sort=False)[["r", "angle"]].median()
     errors = errors.join(geometry)
     reference = errors.loc["reference", "refitted_error"]
     seeds = errors.index.get_level_values("seed")
     errors["difference"] = errors["refitted_error"] - reference.reindex(seeds).to_numpy()
-    found = errors.groupby("variant", sort=False)
+    by_variant = errors.groupby("variant", sort=False)
     return pd.DataFrame(
         {
-            "runs": found.size(),
-            "test": found["test_error"].mean(),
-            "test_sd": found["test_error"].std(),
-            "refitted": found["refitted_error"].mean(),
-            "refitted_sd": found["refitted_error"].std(),
-            "latent": found["latent_error"].mean(),
-            "difference": found["difference"].mean(),
-            "difference_se": found["difference"].std() / np.sqrt(found.size()),
-            "r": found["r"].mean(),
-            "r_sd": found["r"].std(),
-            "angle": found["angle"].mean(),
+            "runs": by_variant.size(),
+            "test": by_variant["test_error"].mean(),
+            "test_sd": by_variant["test_error"].std(),
+            "refitted": by_variant["refitted_error"].mean(),
+            "refitted_sd": by_variant["refitted_error"].std(),
+            "latent": by_variant["latent_error"].mean(),
+            "difference": by_variant["difference"].mean(),
+            "difference_se": by_variant["difference"].std() / np.sqrt(by_variant.size()),
+            "r": by_variant["r"].mean(),
+            "r_sd": by_variant["r"].std(),
+            "angle": by_variant["angle"].mean(),
         }
     )

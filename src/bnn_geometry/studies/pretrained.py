@@ -1,14 +1,15 @@
 """Ways to binarize a trained network, or to take its magnitudes away, and a table of their errors.
 
-The chapter measures some of them on the network that the build trained; ``tools/pretrained.py``
-measures all of them on a published run, and what it wrote is published in ``runs/pretrained``.
+The chapter measures some of them on the network that the build trained; ``bnn-geometry study
+pretrained`` measures all of them on a published run, and trains the binary network for a short time
+from the continuous one's weights and anew. What it wrote is published in ``runs/pretrained``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +17,22 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from bnn_geometry import storage
 from bnn_geometry.networks import magnitudes
 from bnn_geometry.networks.batch_norm import refit_batch_norm
 from bnn_geometry.networks.conversion import binarize_network
 from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.studies import sweep
+from bnn_geometry.studies.images import images as study_images
+from bnn_geometry.studies.images import provenance
+from bnn_geometry.training import fine_tuning
+from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
+from bnn_geometry.training.live import published_run
+from bnn_geometry.training.loop import train
 
 if TYPE_CHECKING:
-    from bnn_geometry.data.datasets import Split
+    from bnn_geometry.data.datasets import Dataset, Split
+    from bnn_geometry.training.runs import Run
 
 GROUPS = ("parts", "magnitudes", "from the first", "one layer", "from the last")
 """Of conversions, in the order of :func:`every`."""
@@ -35,10 +43,23 @@ POWERS = (0.0, 0.5, 2.0)
 SHUFFLE_SEED = 0
 """Of every random change, so that two networks are changed alike."""
 
-FINE_TUNING = ("start", "images", "lr", "seed", "error_before", "test_error", "test_images")
-"""Columns of the table of short trainings."""
+CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
+"""The published run that is converted."""
 
-FILE, TABLES = "pretrained.json", ("conversions.csv", "fine_tuning.csv")
+BINARY = "cifar10-convnet-fast-w0.5-s1"
+"""The published run that it is compared with, and whose recipe the short trainings have."""
+
+TEST_IMAGES, REFIT_IMAGES = 500, 250
+"""Test images that measure, and training images that refit batch norm."""
+
+SAMPLE_SEED = 0
+"""Which images those are."""
+
+SHORT = "fine-tuning"
+"""What the short trainings are called among the study's variants."""
+
+SHORT_IMAGES, SHORT_RATES = 2500, (1e-3, 5e-3)
+"""Training images of the short trainings, one epoch each, and their learning rates."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +105,7 @@ def layer_by_layer(network: nn.Module) -> list[Conversion]:
 
     def of(group: str, name: str, layers: list[str]) -> Conversion:
         return Conversion(
-            group,
-            name,
-            lambda net: binarize_network(net, activations=True, layers=layers),
+            group, name, lambda net: binarize_network(net, activations=True, layers=layers)
         )
 
     return [
@@ -205,57 +224,136 @@ def in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return percent
 
 
-# --- the published tables -------------------------------------------------------------------------
+# --- the study ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Published:
-    """What was measured on published runs.
+def study(
+    *, variants: Sequence[str] | None = None, seeds: Sequence[int] = (1,), root: str | None = None
+) -> sweep.Study:
+    """Every conversion of a published network, and short trainings that begin at its weights.
 
-    Attributes
-    ----------
-    conversions : DataFrame
-        Columns of :func:`measure`, with activation before them: that of the network converted.
-    fine_tuning : DataFrame
+    Its tables are
+
+    conversions
+        The columns of :func:`measure`, with activation before them: that of the network converted.
+        The binary run is there once, as it is.
+    fine_tuning
         A row per short training: start (``pretrained`` or ``scratch``), images (training images
         seen), lr, seed, error_before and test_error (fractions, at the start and at the end, both
         with batch norm refitted) and test_images.
-    settings : dict
-        Names of the runs, images to refit and to measure with, the recipe of fine-tuning.
-    data : dict
-        Provenance of the images.
-    versions : dict
-        Of Python and the libraries.
-    """
 
-    conversions: pd.DataFrame
-    fine_tuning: pd.DataFrame
-    settings: dict[str, Any]
-    data: dict[str, Any]
-    versions: dict[str, str]
-
-
-def write(folder: Path, found: Published) -> None:
-    """Write the tables and what they were made with, each file with its hash."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in zip(TABLES, (found.conversions, found.fine_tuning), strict=True):
-        rows.to_csv(folder / name, index=False)
-    values = {"settings": found.settings, "data": found.data, "versions": found.versions}
-    storage.write_manifest(folder, FILE, values, TABLES)
-
-
-def read(folder: Path) -> Published:
-    """Read the tables and verify their hashes.
+    Parameters
+    ----------
+    variants : sequence of str, optional
+        Some of :data:`GROUPS` and :data:`SHORT`; all.
+    seeds : sequence of int
+        Of the short trainings.
+    root : str, optional
+        Folder of the images.
 
     Raises
     ------
     UserError
-        If a file is missing or damaged.
+        If a choice makes no table, or images or runs are not there.
     """
-    remedy = "Restore the folder, or run tools/pretrained.py again."
-    with storage.reading(folder, "measurements of pretrained networks", remedy=remedy):
-        values = storage.read_manifest(folder, FILE, TABLES, remedy=remedy)
-        conversions, fine_tuning = (pd.read_csv(folder / name) for name in TABLES)
-        return Published(
-            conversions, fine_tuning, values["settings"], values["data"], values["versions"]
-        )
+    known = [*GROUPS, SHORT]
+    chosen = known if variants is None else variants
+    sweep.check_choice(known, chosen, seeds, needed=None)
+    continuous, binary = published_run(CONTINUOUS), published_run(BINARY)
+    data = provenance(binary.recipe.dataset, root)
+    ways = [("binary", parts()[0])]
+    ways += [
+        (continuous.recipe.activation, way)
+        for way in every(continuous.network())
+        if way.group in chosen
+    ]
+    made = {
+        f"{activation}: {way.group}: {way.name}": {
+            "activation": activation,
+            "group": way.group,
+            "converted": way.name,
+        }
+        for activation, way in ways
+    }
+    if SHORT in chosen:
+        made |= {
+            f"{begin}, {SHORT_IMAGES} images, lr {lr:g}, seed {seed}": {
+                "start": begin,
+                "images": SHORT_IMAGES,
+                "lr": lr,
+                "seed": seed,
+            }
+            for seed in seeds
+            for lr in SHORT_RATES
+            for begin in ("pretrained", "scratch")
+        }
+    return sweep.Study(
+        name="pretrained",
+        parts=made,
+        function=partial(part, root=root, fingerprint=data["fingerprint"]),
+        settings={
+            "continuous": CONTINUOUS,
+            "binary": BINARY,
+            "weights": [run.info["sha256"]["weights.safetensors"] for run in (continuous, binary)],
+            "test_images": TEST_IMAGES,
+            "refit_images": REFIT_IMAGES,
+            "sample_seed": SAMPLE_SEED,
+            "fine_tuning": binary.recipe.with_(epochs=1, compile="never").as_dict(),
+        },
+        keys={
+            "conversions": ("activation", "group", "converted"),
+            "fine_tuning": ("start", "images", "lr", "seed"),
+        },
+        data=data,
+    )
+
+
+def part(*, root: str | None, fingerprint: str, **arguments: Any) -> sweep.Rows:
+    """The row of one conversion, or of one short training."""
+    continuous, binary = published_run(CONTINUOUS), published_run(BINARY)
+    dataset = study_images(binary.recipe.dataset, root, fingerprint)
+    test = dataset.test.sample(TEST_IMAGES, SAMPLE_SEED)
+    refit = dataset.train.sample(REFIT_IMAGES, SAMPLE_SEED).images
+    if "start" in arguments:
+        row = fine_tuned(continuous, binary, dataset, refit, test, **arguments)
+        return {"fine_tuning": pd.DataFrame([row])}
+    activation = arguments["activation"]
+    network = (binary if activation == "binary" else continuous).network()
+    wanted = arguments["group"], arguments["converted"]
+    way = next(way for way in every(network) if (way.group, way.name) == wanted)
+    row = {"activation": activation} | measure(network, way, refit, test)
+    return {"conversions": pd.DataFrame([row])}
+
+
+def fine_tuned(
+    continuous: Run,
+    binary: Run,
+    dataset: Dataset,
+    refit: Tensor,
+    test: Split,
+    *,
+    start: str,
+    images: int,
+    lr: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Test error after one epoch of binary training on so many images, batch norm refitted."""
+    recipe = binary.recipe.with_(epochs=1, train_images=images, lr=lr, compile="never")
+    network = (
+        fine_tuning.as_latents(continuous.network(), recipe)
+        if start == "pretrained"
+        else build_network(recipe, seed)
+    )
+    before = evaluate(refit_batch_norm(network, refit), test)
+    # the history's errors, with running averages that lag behind, are not wanted
+    few = replace(dataset, test=test.sample(1, SAMPLE_SEED))
+    trained = train(network, few, recipe, seed=seed).network
+    return {
+        "start": start,
+        "images": images,
+        "lr": lr,
+        "seed": seed,
+        "error_before": before,
+        "test_error": evaluate(refit_batch_norm(trained, refit), test),
+        "test_images": len(test.labels),
+    }

@@ -7,17 +7,33 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from bnn_geometry.training.runs import Run
 
 
 class Difference(NamedTuple):
-    """Of two mean test errors, in percentage points."""
+    """Of two mean test errors, in percentage points; where a side has one run, only the mean."""
 
     mean: float
     """That of the first runs minus that of the second."""
     error: float
-    """Its standard error from the spread over seeds; NaN where a side has one run."""
+    """Its standard error from the spread over seeds."""
+    df: float
+    """Degrees of freedom of that (Welch–Satterthwaite)."""
+    low: float
+    """Lower end of its 95 % interval, by Student's t with so many degrees of freedom."""
+    high: float
+    """Upper end."""
+
+
+class Pooled(NamedTuple):
+    """A variance that several groups share."""
+
+    variance: float
+    """NaN where no group has two values."""
+    df: int
+    """Its degrees of freedom."""
 
 
 def curves(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
@@ -49,7 +65,7 @@ def final_errors(runs: Sequence[Run]) -> np.ndarray:
 
 
 def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
-    """How much larger the mean test error of the first runs is, with its standard error.
+    """How much larger the mean test error of the first runs is, with its error and interval.
 
     The runs of each side share a recipe and have different seeds. The sides are taken to be
     independent, of unequal variance (Welch): networks of different kinds that start from the same
@@ -63,7 +79,28 @@ def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
     for side in (first, second):
         if not side or len({run.seed for run in side}) < len(side):
             raise ValueError("Each side needs runs, and each of its runs a seed of its own.")
-    errors = [final_errors(side) for side in (first, second)]
-    with_spread = all(len(e) > 1 for e in errors)
-    variance = sum(e.var(ddof=1) / len(e) for e in errors) if with_spread else np.nan
-    return Difference(float(errors[0].mean() - errors[1].mean()), float(np.sqrt(variance)))
+    a, b = (final_errors(side) for side in (first, second))
+    mean = float(a.mean() - b.mean())
+    if min(len(a), len(b)) < 2:
+        return Difference(mean, *[np.nan] * 4)
+    shares = [errors.var(ddof=1) / len(errors) for errors in (a, b)]
+    error = float(np.sqrt(sum(shares)))
+    squares = sum(v**2 / (len(e) - 1) for v, e in zip(shares, (a, b), strict=True))
+    df = float(error**4 / squares) if squares else np.nan
+    half = error * stats.t.ppf(0.975, df)
+    return Difference(mean, error, df, float(mean - half), float(mean + half))
+
+
+def pooled_variance(values: pd.Series, groups: pd.Series) -> Pooled:
+    """The variance within groups, if it is the same in all: of few seeds each, one says little.
+
+    Parameters
+    ----------
+    values : Series
+    groups : Series
+        Of which group each value is, with the same index.
+    """
+    by_group = values.groupby(groups)
+    df = int((by_group.size() - 1).sum())
+    squares = float((values - by_group.transform("mean")).pow(2).sum())
+    return Pooled(squares / df if df else np.nan, df)

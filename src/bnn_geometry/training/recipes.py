@@ -263,7 +263,7 @@ ORIGINAL_MNIST = ORIGINAL_CIFAR10.with_(
 )
 
 # Short runs: the learning rate comes down within the epochs there are. Schedule, augmentation, loss
-# and smoothing are those that tools/ablations.py found best; the learning rate lies between
+# and smoothing are those that the study ``ablations`` found best; the learning rate lies between
 # what is best for narrow networks, 1e-2, and that of the original, since the per-layer scale grows
 # with the width. The scale stays: without it Adam moves a latent of size 1 by lr a step, too little
 # for a short run. Crops cost more than they gain before an image has been seen many times.

@@ -1,8 +1,6 @@
-"""Ways to convert a network, their errors, and the published tables."""
+"""Ways to convert a network, their errors, and the study of them."""
 
-import importlib.util
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,15 +9,15 @@ import torch
 from small_networks import generator, make
 from tiny import tiny_dataset
 
-from bnn_geometry import paths, training
+from bnn_geometry import training
+from bnn_geometry.data import datasets
 from bnn_geometry.data.datasets import Split
-from bnn_geometry.errors import UserError
 from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.studies import pretrained as conversions
+from bnn_geometry.studies import sweep
+from bnn_geometry.studies.tables import published
 from bnn_geometry.training import making, recipes
-
-ROOT = Path(__file__).parents[2]
 
 
 def network():
@@ -109,50 +107,18 @@ def test_percent_and_standard_errors_by_hand():
     assert (row["kept_error"], row["refitted_error"]) == pytest.approx((2, 2.5))
 
 
-# --- the published tables -------------------------------------------------------------------------
-
-
-def published():
-    rows = pd.DataFrame([("hardtanh", "parts", "nothing", 0.0, 0.2, 0.5, 400)])
-    rows.columns = ["activation", "group", "converted", "angle", "kept", "refitted", "test_images"]
-    short = pd.DataFrame([("scratch", 100, 0.001, 1, 0.9, 0.5)])
-    short.columns = ["start", "images", "lr", "seed", "error_before", "test_error"]
-    settings = {"continuous": "a", "binary": "b"}
-    return conversions.Published(rows, short, settings, {"title": "Noise"}, {"torch": "1"})
-
-
-def test_tables_come_back_as_they_were_written(tmp_path):
-    conversions.write(tmp_path / "pretrained", published())
-    found = conversions.read(tmp_path / "pretrained")
-    pd.testing.assert_frame_equal(found.conversions, published().conversions)
-    pd.testing.assert_frame_equal(found.fine_tuning, published().fine_tuning)
-    assert (found.settings, found.data, found.versions) == (
-        published().settings,
-        published().data,
-        published().versions,
-    )
-
-
-@pytest.mark.parametrize("name", [conversions.FILE, *conversions.TABLES])
-def test_damaged_or_missing_tables_are_a_sentence(tmp_path, name):
-    with pytest.raises(UserError, match="There are no measurements of pretrained networks in"):
-        conversions.read(tmp_path)
-    conversions.write(tmp_path, published())
-    path = tmp_path / name
-    path.write_text(path.read_text().replace("0", "3", 1))
-    with pytest.raises(UserError, match="it was damaged or edited"):
-        conversions.read(tmp_path)
+# --- the study ------------------------------------------------------------------------------------
 
 
 def test_published_tables_are_of_the_published_runs():
-    found = conversions.read(paths.runs_root() / "pretrained")
+    found = published("pretrained")
     continuous, binary = (
         training.published_run(found.settings[k]) for k in ("continuous", "binary")
     )
     assert continuous.recipe == binary.recipe.with_(activation=continuous.recipe.activation)
     assert continuous.data["fingerprint"] == found.data["fingerprint"] == binary.data["fingerprint"]
     ways = {(c.group, c.name) for c in conversions.every(continuous.network())}
-    table = found.conversions
+    table = found.tables["conversions"]
     assert set(zip(table["group"], table["converted"], strict=True)) <= ways
     assert {"parts", "magnitudes"} <= set(table["group"])
     assert not table.duplicated(["activation", "group", "converted"]).any()
@@ -165,77 +131,52 @@ def test_published_tables_are_of_the_published_runs():
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location("pretrained_tool", ROOT / "tools/pretrained.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "pretrained_tool", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def small_runs(tool, monkeypatch, tmp_path):
+def small_runs(monkeypatch, tmp_path):
     """Two tiny runs in the place of the published ones, and noise in that of CIFAR-10."""
     dataset = tiny_dataset()
     recipe = recipes.FAST_MNIST.with_(width=1 / 512, epochs=1, batch_size=20)
     for name, changes in (("continuous", {"activation": "hardtanh"}), ("binary", {})):
         making.make(tmp_path / "runs" / name, recipe.with_(**changes), dataset, seed=1)
+        monkeypatch.setattr(conversions, name.upper(), name)
     monkeypatch.setenv("BNN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(tool.data, "load", lambda *args, **options: dataset)
-    return [
-        *("--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")),
-        *("--continuous", "continuous", "--binary", "binary", "--images", "20", "--refit", "20"),
-        *("--fine-tune", "40", "--lr", "0.001"),
-    ]
+    monkeypatch.setattr(datasets, "load", lambda *args, **options: dataset)
+    for name, value in (("TEST_IMAGES", 20), ("REFIT_IMAGES", 20), ("SHORT_IMAGES", 40)):
+        monkeypatch.setattr(conversions, name, value)
+    return training.published_run("continuous"), training.published_run("binary")
 
 
-def test_tool_measures_everything_once_and_writes_the_tables(
-    tool, small_runs, tmp_path, monkeypatch, capsys
-):
-    assert tool.main(small_runs) == 0
-    found = conversions.read(tmp_path / "out")
-    ways = conversions.every(training.published_run("continuous").network())
-    assert found.conversions["converted"].tolist() == ["nothing", *(c.name for c in ways)]
-    assert found.conversions["activation"].tolist() == ["binary"] + ["hardtanh"] * len(ways)
-    assert found.fine_tuning["start"].tolist() == ["pretrained", "scratch"]
-    assert found.fine_tuning["test_error"].between(0, 1).all()
-    assert found.settings["test_images"] == 20
-
-    def refuse(*args):
-        raise AssertionError("measured again")
-
-    monkeypatch.setattr(tool.conversions, "measure", refuse)
-    rows = tmp_path / "work" / "rows.jsonl"
-    rows.write_text(rows.read_text() + '{"key": "half a li')  # a call that was killed
-    (tmp_path / "out" / "conversions.csv").unlink()
-    assert tool.main(small_runs) == 0
-    pd.testing.assert_frame_equal(conversions.read(tmp_path / "out").conversions, found.conversions)
-    assert tool.main([*small_runs, "--refit", "30"]) == 1
-    assert "was begun with other settings" in capsys.readouterr().err
+def test_study_has_every_conversion_and_the_short_trainings(small_runs, tmp_path):
+    study = conversions.study()
+    ways = conversions.every(small_runs[0].network())
+    assert len(study.parts) == 1 + len(ways) + 2 * 2
+    some = ["binary: parts: nothing", "hardtanh: one layer: fc2"]
+    some += [f"{start}, 40 images, lr 0.005, seed 1" for start in ("pretrained", "scratch")]
+    few = replace(study, parts={key: study.parts[key] for key in some})
+    found = sweep.run_study(few, tmp_path / "work", jobs=1)
+    rows, short = found.tables["conversions"], found.tables["fine_tuning"]
+    assert rows["activation"].tolist() == ["binary", "hardtanh"]
+    assert rows["converted"].tolist() == ["nothing", "fc2"]
+    assert (rows["test_images"] == 20).all()
+    assert short["start"].tolist() == ["pretrained", "scratch"]
+    assert short["test_error"].between(0, 1).all()
+    assert found.settings["binary"] == "binary"
+    groups = conversions.study(variants=["parts"])
+    assert [part["group"] for part in groups.parts.values()] == ["parts"] * 6
 
 
-def test_tool_measures_the_groups_that_it_is_asked_for(tool, small_runs, tmp_path):
-    assert tool.main([*small_runs, "--groups", "parts", "--fine-tune"]) == 0
-    found = conversions.read(tmp_path / "out")
-    assert set(found.conversions["group"]) == {"parts"}
-    assert list(found.fine_tuning) == list(conversions.FINE_TUNING)
-    assert found.fine_tuning.empty
-
-
-def test_tool_says_what_is_missing(tool, small_runs, tmp_path, capsys):
-    assert tool.main([*small_runs, "--continuous", "nowhere"]) == 1
-    assert "pretrained: " in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_fine_tuning_from_pretrained_weights_begins_at_the_binarized_network(tool, small_runs):
-    pair = training.published_run("continuous"), training.published_run("binary")
+def test_fine_tuning_from_pretrained_weights_begins_at_the_binarized_network(small_runs):
+    continuous, binary = small_runs
     dataset = tiny_dataset()
     test, refit = dataset.test, dataset.train.images[:20]
-    row = tool.fine_tuned("pretrained", 40, 1e-9, pair, dataset, refit, test)
-    binarized = conversion.binarize_network(pair[0].network(), activations=True)
-    expected = training.evaluate(batch_norm.refit_batch_norm(binarized, refit), test)
-    assert row["error_before"] == expected
-    anew = tool.fine_tuned("scratch", 40, 1e-9, pair, dataset, refit, test)
-    untrained = batch_norm.refit_batch_norm(pair[1].untrained(), refit)
-    assert anew["error_before"] == training.evaluate(untrained, test)
+
+    def error_before(start):
+        options = {"start": start, "images": 40, "lr": 1e-9, "seed": 1}
+        row = conversions.fine_tuned(continuous, binary, dataset, refit, test, **options)
+        return row["error_before"]
+
+    for start, network in (
+        ("pretrained", conversion.binarize_network(continuous.network(), activations=True)),
+        ("scratch", binary.untrained()),
+    ):
+        expected = training.evaluate(batch_norm.refit_batch_norm(network, refit), test)
+        assert error_before(start) == expected
