@@ -1,9 +1,9 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: []
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -56,7 +56,7 @@ from bnn_geometry.geometry import distributions as laws
 from bnn_geometry.geometry import quantizers as levels
 from bnn_geometry.networks import straight_through
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("beyond_one_bit", preset)
 samples = samples or sizes.quantized_samples
 n = sizes.quantized_dimension
 generator = np.random.default_rng(seed)

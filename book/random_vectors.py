@@ -1,10 +1,10 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: []
 #     data: [mnist]
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -60,7 +60,7 @@ from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles, theory
 from bnn_geometry.geometry import distributions as laws
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("random_vectors", preset)
 samples = samples or sizes.angle_samples
 generator = np.random.default_rng(seed)
 uniform_limit = theory.limit_angle(laws.UNIFORM)

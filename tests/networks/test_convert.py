@@ -337,11 +337,12 @@ def test_mistakes_are_named():
         conversion.optimal_scale(network.fc2.weight)
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
+@pytest.mark.parametrize("preset", presets.NAMES)
 def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset):
-    changed = preset.continuous.with_(activation="binary", lr=preset.convnet.lr)
-    assert changed == preset.convnet
-    assert preset.continuous.activation != "binary"
+    sizes = presets.sizes("pretrained", preset)
+    changed = sizes.continuous.with_(activation="binary", lr=sizes.convnet.lr)
+    assert changed == sizes.convnet
+    assert sizes.continuous.activation != "binary"
 
 
 # --- some layers ----------------------------------------------------------------------------------
@@ -430,9 +431,10 @@ def test_latents_of_another_network_are_refused():
         fine_tuning.as_latents(network, fast.with_(width=1 / 128))
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
+@pytest.mark.parametrize("preset", presets.NAMES)
 def test_fine_tuning_is_of_the_same_network_and_shorter(preset):
-    short, whole = preset.fine_tuning, preset.convnet
+    sizes = presets.sizes("pretrained", preset)
+    short, whole = sizes.fine_tuning, sizes.convnet
     for field in ("model", "dataset", "width", "activation", "loss", "norm_epsilon"):
         assert getattr(short, field) == getattr(whole, field)
     assert short.activation == "binary"

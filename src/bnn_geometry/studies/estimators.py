@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from bnn_geometry import storage
-from bnn_geometry.book.presets import SMALL_CIFAR10
 from bnn_geometry.data.datasets import Dataset
 from bnn_geometry.networks import batch_norm, conversion, estimators, variants
 from bnn_geometry.networks.layers import weight_layers
@@ -26,9 +25,19 @@ from bnn_geometry.probing import measurements, weights
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
 from bnn_geometry.training.loop import train
-from bnn_geometry.training.recipes import Recipe
+from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
 
-REFERENCE = SMALL_CIFAR10.with_(width=1 / 16, epochs=3, train_images=8000, compile="never")
+REFERENCE = FAST_CIFAR10.with_(
+    schedule="one-cycle",
+    augment=False,
+    precision="float32",
+    batch_size=50,
+    lr=1e-2,
+    width=1 / 16,
+    epochs=3,
+    train_images=8000,
+    compile="never",
+)
 """How every variant is trained. Its learning rate was chosen for the first of them."""
 
 TEST_IMAGES, PROBE_IMAGES = 2000, 500
