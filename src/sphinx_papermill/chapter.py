@@ -124,7 +124,7 @@ def declared_parameters(notebook: NotebookNode, chapter: str) -> dict[str, Any]:
         if cell.cell_type != "code" or "parameters" not in cell.metadata.get("tags", []):
             continue
         try:
-            statements = imports.parse(imports.plain_python(cell.source)).body
+            statements = imports.parse(imports.without_magics(cell.source)).body
         except SyntaxError as error:
             raise BookError(
                 f"Chapter {chapter}: its parameters are not Python: {error.msg} in line "

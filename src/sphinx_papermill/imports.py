@@ -40,27 +40,27 @@ def parse(code: str, filename: str = "<unknown>") -> ast.Module:
     return compile(code, filename, "exec", flags, dont_inherit=True)
 
 
+def without_magics(cell: str) -> str:
+    """A cell as the Python that IPython makes of it, where it is not Python as it stands."""
+    try:
+        parse(cell)
+        return cell
+    except SyntaxError:
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        return TransformerManager().transform_cell(cell)
+
+
 def plain_python(cell: str) -> str:
-    """A cell's code without IPython's magics; Python in their arguments is kept, below the rest.
+    """A cell's code as Python; that in the arguments of magics stands once more below the rest.
 
     Raises
     ------
     SyntaxError
-        If what is left is not Python.
+        If it is not Python.
     """
-    try:
-        parse(cell)
-        return cell
-    except SyntaxError as error:
-        from IPython.core.inputtransformer2 import TransformerManager
-
-        transformed = TransformerManager().transform_cell(cell)
-        try:
-            tree = parse(transformed)
-        except SyntaxError:
-            raise error from None
-    texts = [transformed]
-    for node in ast.walk(tree):
+    texts = [without_magics(cell)]
+    for node in ast.walk(parse(texts[0])):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr not in ("run_line_magic", "run_cell_magic"):
                 continue

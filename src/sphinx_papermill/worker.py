@@ -133,7 +133,7 @@ def execute(
             # papermill takes sys.exit(0) for a good end, wherever it stands
             states = [c.metadata.get("papermill", {}).get("status") for c in executed.cells]
             if "failed" in states or "pending" in states:
-                error = "it ended the chapter (SystemExit), whose last cell must be reached"
+                error = "SystemExit: a chapter ends with its last cell, not before"
         except PapermillExecutionError as failure:
             value = _ESCAPES.sub("", failure.evalue).strip().splitlines() or [""]
             error = f"{failure.ename}: {value[0]}"
