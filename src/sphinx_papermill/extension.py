@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -105,22 +105,26 @@ def configure(app: Sphinx, config: Config) -> None:
     _store(app).remove_partial()
 
 
-def _load(env: BuildEnvironment, sources: Sources, config: Config) -> list[chapters.Chapter]:
+def _read_book(
+    env: BuildEnvironment, sources: Sources, parameters: Mapping[str, Any]
+) -> tuple[list[chapters.Chapter], dict[str, dict[str, Any]]]:
+    # All chapters in order and their inputs, by name: every mistake is told, a line for each
+    # chapter, before any chapter is executed.
     found: dict[str, chapters.Chapter] = {}
+    inputs: dict[str, dict[str, Any]] = {}
     wrong = []
     for name in sorted(env.found_docs):
         path = Path(env.doc2path(name))
         if path.suffix != SUFFIX:
             continue
         try:
-            found[name] = chapters.load(
-                name, path, kinds=sources.kinds, parameters=config.papermill_parameters
-            )
+            found[name] = chapters.load(name, path, kinds=sources.kinds, parameters=parameters)
+            inputs[name] = staleness.inputs(found[name], sources)
         except BookError as error:
             wrong.append(str(error))
     if wrong:
         raise BookError("\n".join(wrong))
-    return chapters.in_order(found)
+    return chapters.in_order(found), inputs
 
 
 def execute_stale(
@@ -130,8 +134,7 @@ def execute_stale(
     config, store = app.config, _store(app)
     try:
         sources = _sources(app)
-        book = _load(env, sources, config)
-        inputs = staleness.check(book, sources)  # of all, before the first is started
+        book, inputs = _read_book(env, sources, config.papermill_parameters)
         rendering = _rendering(config)
         app._papermill_render = [  # type: ignore[attr-defined]
             _function(name, "papermill_render") for name in config.papermill_render

@@ -35,7 +35,7 @@ class Schedule:
     ----------
     store : Store
     inputs : dict
-        Of every chapter, from :func:`sphinx_papermill.staleness.check`.
+        Of every chapter, from :func:`sphinx_papermill.staleness.inputs`.
     cwd : Path
         The kernels' working directory.
     jobs : int

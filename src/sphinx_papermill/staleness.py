@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -203,23 +203,3 @@ class Store:
         """Delete what builds that were killed had half written."""
         for left in self.root.rglob(partial_name("*", "*")):
             left.unlink()
-
-
-def check(chapters: Iterable[Chapter], sources: Sources) -> dict[str, dict[str, Any]]:
-    """The inputs of all chapters, by name, before any is executed.
-
-    Raises
-    ------
-    BookError
-        With every chapter's first mistake, a line for each.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    wrong = []
-    for chapter in chapters:
-        try:
-            found[chapter.name] = inputs(chapter, sources)
-        except BookError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise BookError("\n".join(wrong))
-    return found

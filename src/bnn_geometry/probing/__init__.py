@@ -1,6 +1,5 @@
 """What enters a trained network's layers, and its dot products beside controls."""
 
-
 from importlib import import_module
 from typing import Any
 
