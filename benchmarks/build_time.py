@@ -69,4 +69,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main([presets.preset(name).name for name in sys.argv[1:]] or ["smoke", "book"])
+    main([presets.check(name) for name in sys.argv[1:]] or ["smoke", "book"])

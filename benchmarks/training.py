@@ -262,7 +262,7 @@ VARIANTS = {"ours": ours, "plain": plain, "brevitas": brevitas, "product": produ
 
 def measure(variant: str, options: argparse.Namespace) -> dict[str, object]:
     """Run a variant in a process of its own."""
-    from bnn_geometry.execute import ENVIRONMENT
+    from bnn_geometry.training.environment import ENVIRONMENT
 
     command = [sys.executable, __file__, "--variant", variant, "--width", str(options.width)]
     command += ["--batch", str(options.batch), "--steps", str(options.steps)]

@@ -1,9 +1,9 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: []
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -55,7 +55,7 @@ from bnn_geometry.geometry import angles, quantizers, rotation
 from bnn_geometry.geometry.cosine_moments import mean_cosine
 from bnn_geometry.geometry.distributions import GAUSSIAN, LAPLACE, UNIFORM
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("beyond_one_bit", preset)
 samples = samples or sizes.quantized_samples
 n = sizes.quantized_dimension
 generator = np.random.default_rng(seed)

@@ -1,10 +1,10 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: [random_vectors, training, dot_products, learning_dynamics, pretrained]
 #     files: [claims.toml]
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent

@@ -1,6 +1,6 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: [training]
 #     data: [cifar10, mnist]
 #     runs:
@@ -13,7 +13,7 @@
 #       - probe-cifar10-convnet-fast-w1-s1
 #       - probe-mnist-mlp-fast-w0.5-s1
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -70,7 +70,7 @@ from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import bases, controls, directions, dot_products, layer_inputs, results
 from bnn_geometry.probing.weights import weight_angles
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("dot_products", preset)
 images = images or sizes.probe_images
 cifar10 = data.load("cifar10", source=source)
 run = training.live_run(sizes.convnet, cifar10, seed=seed)

@@ -1,6 +1,6 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: [training]
 #     data: [cifar10]
 #     runs:
@@ -8,7 +8,7 @@
 #       - cifar10-convnet-fast-w0.5-s1
 #       - mnist-mlp-fast-w0.5-s1
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -64,7 +64,7 @@ from bnn_geometry.networks import estimators, inference, invariance, layers, str
 from bnn_geometry.studies import estimators as estimator_study
 from bnn_geometry.studies import tables
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("learning_dynamics", preset)
 generator = np.random.default_rng(seed)
 
 

@@ -1,6 +1,6 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: [training]
 #     data: [cifar10]
 #     runs:
@@ -12,7 +12,7 @@
 #       - cifar10-convnet-fast-hardtanh-w0.5-s3
 #       - pretrained
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -66,7 +66,7 @@ from bnn_geometry.studies import replicates as seeds
 from bnn_geometry.studies import tables
 from bnn_geometry.training import fine_tuning
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("pretrained", preset)
 images = images or sizes.converted_images
 cifar10 = data.load("cifar10", source=source)
 bnn = training.live_run(sizes.convnet, cifar10, seed=seed)

@@ -1,10 +1,10 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: []
 #     data: [mnist]
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -86,7 +86,7 @@ from bnn_geometry.geometry.pair_angle import (
 from bnn_geometry.geometry.quantizers import limit_angle, limit_cosine
 from bnn_geometry.geometry.separation import separation_at, separation_dimension
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("random_vectors", preset)
 samples = samples or sizes.angle_samples
 generator = np.random.default_rng(seed)
 uniform_limit = limit_angle(UNIFORM)

@@ -1,10 +1,11 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: [theory, random_vectors, training, dot_products, learning_dynamics, pretrained, claims]
 #     data: [cifar10, mnist]
+#     files: [presets.toml]
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -45,20 +46,24 @@ from bnn_geometry.book.display import glue, width
 
 pd.set_option("display.max_colwidth", None)  # whole sentences in tables
 
+shown = {
+    name: [presets.sizes(c, name) for c in ("random_vectors", "training", "dot_products")]
+    for name in presets.NAMES
+}
 pd.DataFrame(
     {
         name: {
-            "random vectors per histogram": f"{p.angle_samples:,}",
-            "convolutional network: width": width(p.convnet.width),
-            "— epochs": p.convnet.epochs,
+            "random vectors per histogram": f"{vectors.angle_samples:,}",
+            "convolutional network: width": width(trained.convnet.width),
+            "— epochs": trained.convnet.epochs,
             "— training images": "all"
-            if p.convnet.train_images is None
-            else f"{p.convnet.train_images:,}",
-            "perceptron: width": width(p.mlp.width),
-            "— epochs ": p.mlp.epochs,
-            "test images probed": p.probe_images,
+            if trained.convnet.train_images is None
+            else f"{trained.convnet.train_images:,}",
+            "perceptron: width": width(trained.mlp.width),
+            "— epochs ": trained.mlp.epochs,
+            "test images probed": probed.probe_images,
         }
-        for name, p in presets.PRESETS.items()
+        for name, (vectors, trained, probed) in shown.items()
     }
 )
 
@@ -105,11 +110,11 @@ assert all(machine.values())
 pd.DataFrame({"version or value": machine})
 
 # %% tags=["nbval-ignore-output"]
-budgets = presets.preset(preset).seconds
+budgets = presets.budgets(preset)
 folder = Path(os.environ.get("BNN_EXECUTED") or f".executed/{preset}")
 seconds = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]
-    .get("bnn_geometry", {})
+    .get("sphinx_papermill", {})
     .get("seconds")
     for path in sorted(folder.glob("[!.]*.ipynb"))
 }

@@ -1,9 +1,9 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: []
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -54,7 +54,7 @@ from bnn_geometry.geometry.pair_angle import (
 from bnn_geometry.geometry.quantizers import limit_cosine
 from bnn_geometry.networks import layers, straight_through
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("theory", preset)
 generator = np.random.default_rng(seed)
 
 # %%

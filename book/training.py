@@ -1,6 +1,6 @@
 # ---
 # jupyter:
-#   bnn_geometry:
+#   sphinx_papermill:
 #     after: []
 #     data: [cifar10, mnist]
 #     runs:
@@ -18,7 +18,7 @@
 #       - mnist-mlp-fast-w0.5-s1
 #       - mnist-mlp-fast-w1-s1
 #   jupytext:
-#     notebook_metadata_filter: bnn_geometry
+#     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -88,7 +88,7 @@ from bnn_geometry.studies import ablations, tables
 from bnn_geometry.studies import replicates as seeds
 from bnn_geometry.training import int8, recipes, schedule
 
-sizes = presets.preset(preset)
+sizes = presets.sizes("training", preset)
 cifar10 = data.load("cifar10", source=source)
 mnist = data.load("mnist", source=source)
 

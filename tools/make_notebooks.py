@@ -28,27 +28,31 @@ def main(names: list[str]) -> int:
         # imported late: torch reads the number of threads when it is loaded
         import nbformat
 
-        from bnn_geometry import execute, sphinx_papermill
+        from bnn_geometry.training.environment import environment
+        from sphinx_papermill import chapter as chapters
+        from sphinx_papermill import worker
 
-        chapters = {
-            path.stem: sphinx_papermill.load_chapter(path.stem, path, PARAMETERS["preset"])
+        book = {
+            path.stem: chapters.load(path.stem, path, kinds=("data", "runs"), parameters=PARAMETERS)
             for path in CHAPTERS
         }
         # each after what it builds on: the ledger reads the notebooks of the others
-        for chapter in (c.path for c in sphinx_papermill.in_order(chapters)):
-            if names and chapter.stem not in [*names, "claims"]:
+        for chapter in chapters.in_order(book):
+            if names and chapter.name not in [*names, "claims"]:
                 continue
-            executed = Path(scratch) / f"{chapter.stem}.ipynb"
-            declared = execute.declared_parameters(execute.read_chapter(chapter))
-            parameters = {k: v for k, v in PARAMETERS.items() if k in declared}
-            worker = execute.start_worker(
-                chapter, executed, parameters=parameters, cwd=chapter.parent, timeout=600
-            )
-            outcome = worker.outcome()
+            executed = Path(scratch) / f"{chapter.name}.ipynb"
+            outcome = worker.start(
+                chapter.path,
+                executed,
+                parameters=chapter.parameters,
+                cwd=chapter.path.parent,
+                timeout=600,
+                environment=environment(),
+            ).outcome()
             if not outcome.ok:
-                print(f"{chapter.stem}: {outcome.error}", file=sys.stderr)
+                print(f"{chapter.name}: {outcome.error}", file=sys.stderr)
                 return 1
-            target = NOTEBOOKS / chapter.with_suffix(".ipynb").name
+            target = NOTEBOOKS / f"{chapter.name}.ipynb"
             reference = as_reference(nbformat.read(executed, as_version=4))
             partial = target.with_suffix(f".{os.getpid()}.tmp")
             nbformat.write(reference, partial)

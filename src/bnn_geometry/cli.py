@@ -18,8 +18,9 @@ from typing import Any
 from bnn_geometry import __version__, data, paths
 from bnn_geometry.book import claims, ledger_table, presets
 from bnn_geometry.errors import UserError
-from bnn_geometry.execute import ENVIRONMENT
 from bnn_geometry.studies import NAMES as STUDIES
+from bnn_geometry.training.environment import ENVIRONMENT, environment
+from sphinx_papermill.errors import BookError
 
 # torch, papermill and Sphinx are imported by the commands that need them: the others start at once.
 
@@ -86,7 +87,8 @@ def _parse_value(text: str) -> Any:
 
 
 def _run_chapter(args: argparse.Namespace) -> None:
-    from bnn_geometry import execute
+    from sphinx_papermill import worker
+    from sphinx_papermill.chapter import check_parameters, declared_parameters, read_notebook
 
     book = paths.book_folder()
     name = args.chapter.removesuffix(".py")
@@ -95,8 +97,8 @@ def _run_chapter(args: argparse.Namespace) -> None:
         known = ", ".join(sorted(p.stem for p in book.glob("*.py")))
         raise UserError(f"There is no chapter {name!r}; there is {known}.")
     parameters = {key: _parse_value(value) for key, value in args.parameters}
-    notebook = execute.read_chapter(path)
-    if os.environ.get(paths.PRESET) and "preset" in execute.declared_parameters(notebook):
+    declared = declared_parameters(read_notebook(path), name)
+    if os.environ.get(paths.PRESET) and "preset" in declared:
         parameters = {"preset": presets.from_environment(), **parameters}
     output = Path(args.output or f"{name}.ipynb").absolute()
     if output.is_relative_to(book):
@@ -105,14 +107,18 @@ def _run_chapter(args: argparse.Namespace) -> None:
         raise UserError(f"There is no folder {output.parent} to write {output.name} to.")
     if output.is_dir():
         raise UserError(f"{output} is a folder: name the file to write.")
-    execute.check_parameters(notebook, parameters, name)
+    check_parameters(declared, parameters, name)
     os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
     if args.data:
         os.environ[paths.DATA] = str(paths.data_root(args.data))
-    worker = execute.start_worker(
-        path, output, parameters=parameters, cwd=book, timeout=args.timeout
-    )
-    outcome = worker.outcome()
+    outcome = worker.start(
+        path,
+        output,
+        parameters=parameters,
+        cwd=book,
+        timeout=args.timeout,
+        environment=environment(),
+    ).outcome()
     if not outcome.ok:
         raise UserError(f"chapter {name}: {outcome.error} [{output}]")
     print(f"{output}: {outcome.cells} cells in {outcome.seconds:.1f} s")
@@ -294,7 +300,7 @@ def _study(args: argparse.Namespace) -> None:
 
 
 def _claims(args: argparse.Namespace) -> None:
-    preset = presets.preset(args.preset).name if args.preset else presets.from_environment()
+    preset = presets.check(args.preset) if args.preset else presets.from_environment()
     folder = paths.executed_folder(preset)
     if not any(folder.glob("*.ipynb")):
         raise UserError(
@@ -458,7 +464,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor at exit
         return 0
-    except UserError as error:
+    except (UserError, BookError) as error:
         print(f"bnn-geometry: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:

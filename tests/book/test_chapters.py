@@ -10,7 +10,8 @@ import nbformat
 import pytest
 from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, ROOT, notes
 
-from bnn_geometry import data, execute
+from bnn_geometry import data
+from sphinx_papermill.chapter import declared_parameters
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 PAGES = [*CHAPTERS, *sorted((ROOT / "book").glob("*.md"))]
@@ -194,7 +195,7 @@ def test_the_notebook_runs_at_preset_smoke_on_the_stand_ins(chapter):
     values = {}
     for node in ast.parse(injected[0].source).body:
         values[node.targets[0].id] = ast.literal_eval(node.value)
-    declared = execute.declared_parameters(jupytext.read(chapter))
+    declared = declared_parameters(jupytext.read(chapter), chapter.stem)
     assert values == {k: v for k, v in PARAMETERS.items() if k in declared}
 
 
@@ -214,8 +215,8 @@ def test_the_parameters_are_commented_literals_and_preset_comes_first(chapter):
     notebook = jupytext.read(chapter)
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     assert len(cells) == 1
-    assert next(iter(execute.declared_parameters(notebook))) == "preset"
-    assert execute.declared_parameters(notebook)["preset"] == "book"
+    declared = declared_parameters(notebook, chapter.stem)
+    assert next(iter(declared.items())) == ("preset", "book")
     for line in cells[0].source.splitlines():
         assert re.search(r"  # \S", line), f"no comment: {line}"
 
@@ -226,7 +227,7 @@ def test_saving_a_chapter_from_jupyterlab_keeps_what_it_declares(chapter):
     # JupyterLab adds this before jupytext writes the text
     notebook.metadata["language_info"] = {"name": "python", "version": "3.11"}
     again = jupytext.reads(jupytext.writes(notebook, fmt="py:percent"), fmt="py:percent")
-    for key in ("bnn_geometry", "kernelspec"):
+    for key in ("sphinx_papermill", "kernelspec"):
         assert again.metadata[key] == notebook.metadata[key]
     assert "language_info" not in again.metadata
     assert code_cells(again) == code_cells(notebook)
@@ -236,7 +237,7 @@ def test_saving_a_chapter_from_jupyterlab_keeps_what_it_declares(chapter):
 def test_what_a_chapter_loads_or_trains_on_stands_in_its_header(chapter):
     """Else a page would not be made again when its data change."""
     text = chapter.read_text(encoding="utf-8")
-    declared = jupytext.read(chapter).metadata["bnn_geometry"].get("data", [])
+    declared = jupytext.read(chapter).metadata["sphinx_papermill"].get("data", [])
     assert set(re.findall(r'data\.load\("(\w+)"', text)) == set(declared)
     assert set(declared) <= set(data.DATASETS)
 

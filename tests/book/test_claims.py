@@ -361,7 +361,7 @@ def test_every_figure_that_a_row_links_to_is_in_its_chapter():
 def test_the_ledger_comes_after_every_chapter_that_records():
     # in reading order, however the contents are divided into parts
     files = re.findall(r"file: (\S+)", (ROOT / "_toc.yml").read_text())
-    declared = jupytext.read(LEDGER).metadata["bnn_geometry"]
+    declared = jupytext.read(LEDGER).metadata["sphinx_papermill"]
     rows = claims.load().values()
     assert {claim.chapter for claim in rows if claim.chapter in files} <= set(declared["after"])
     assert set(declared["after"]) <= set(files[: files.index("claims")])

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 CHAPTER = """\
 # ---
 # jupyter:
-#   bnn_geometry: {}
+#   sphinx_papermill: {}
 # ---
 
 # %% [markdown]

@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from notebooks_under_test import ROOT
 
-from bnn_geometry import execute
 from bnn_geometry.book import presets
+from sphinx_papermill.chapter import declared_parameters, read_notebook
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -40,11 +40,11 @@ def test_it_is_a_small_drawing_on_white_that_needs_no_other_file():
 
 
 def test_its_caption_tells_how_it_was_made():
-    sizes = presets.preset("book")
-    chapter = execute.read_chapter(ROOT / "book" / "random_vectors.py")
+    sizes = presets.sizes("random_vectors", "book")
+    chapter = read_notebook(ROOT / "book" / "random_vectors.py")
     caption = " ".join(re.search(r"\n\*(Figure 2.*?)\*\n", README, re.S).group(1).split())
     assert f"{sizes.angle_samples:,} simulated pairs of vectors in each panel" in caption
-    assert f"seed {execute.declared_parameters(chapter)['seed']}" in caption
+    assert f"seed {declared_parameters(chapter, 'random_vectors')['seed']}" in caption
     panels = [n.replace(",", "") for n in re.findall(r"<!-- n = ([\d,]+) -->", SVG)]
     assert panels == [str(n) for n in sizes.angle_dimensions]
     entries = ", ".join(panels[:-1]) + f" and {panels[-1]} entries"

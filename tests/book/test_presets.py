@@ -1,33 +1,36 @@
-"""Presets: they are found by name, and everything in them can be made."""
+"""Presets: every chapter's sizes can be made, and decide about that chapter alone."""
 
+import ast
+import dataclasses
+import shutil
+import tomllib
+
+import jupytext
 import pytest
 import torch
+from notebooks_under_test import CHAPTERS, ROOT
 
 from bnn_geometry import training
 from bnn_geometry.book import presets
+from bnn_geometry.book.sphinx import sizes_fingerprint
 from bnn_geometry.errors import UserError
 from bnn_geometry.training import hardware, losses, schedule
+from bnn_geometry.training.batches import split_indices
 from bnn_geometry.training.recipes import ORIGINAL_CIFAR10, ORIGINAL_MNIST, Recipe
+from sphinx_papermill import chapter as chapters
+from sphinx_papermill import staleness
 
-each_preset = pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
-
-
-def recipes(preset):
-    return {"cifar10": preset.convnet, "mnist": preset.mlp}
-
-
-def test_presets_are_found_by_name():
-    assert list(presets.PRESETS) == ["smoke", "book", "paper"]
-    for name, preset in presets.PRESETS.items():
-        assert presets.preset(name) is preset
-        assert preset.name == name
+BOOK = ROOT / "book"
+TABLES = tomllib.loads((BOOK / presets.FILE).read_text(encoding="utf-8"))
+each_preset = pytest.mark.parametrize("preset", presets.NAMES)
 
 
 @pytest.mark.parametrize("name", ["Book", "", "quick"])
 def test_unknown_preset_is_named_with_the_known_ones(name):
-    with pytest.raises(UserError) as error:
-        presets.preset(name)
-    assert str(error.value) == f"Unknown preset {name!r}: use smoke, book, paper."
+    for function in (presets.check, presets.budgets, lambda p: presets.sizes("training", p)):
+        with pytest.raises(UserError) as error:
+            function(name)
+        assert str(error.value) == f"Unknown preset {name!r}: use smoke, book, paper."
 
 
 @pytest.mark.parametrize(
@@ -40,17 +43,49 @@ def test_environment_chooses_the_preset(value, name, monkeypatch):
     assert presets.from_environment() == name
 
 
-def test_unknown_preset_in_the_environment_is_refused(monkeypatch):
+def test_what_is_missing_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("BNN_PRESET", "large")
     with pytest.raises(UserError, match="Unknown preset 'large'"):
         presets.from_environment()
+    with pytest.raises(UserError, match="no sizes of chapter 'cooking'"):
+        presets.sizes("cooking", "book")
+    with pytest.raises(UserError, match=r"presets\.toml is missing"):
+        presets.sizes("training", "book", tmp_path)
+    (tmp_path / presets.FILE).write_text("x =")
+    with pytest.raises(UserError, match="is no TOML"):
+        presets.sizes("training", "book", tmp_path)
+
+
+def test_a_chapter_has_the_sizes_it_uses_and_no_others():
+    for path in CHAPTERS:
+        notebook = jupytext.read(path)
+        code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+        used = {
+            node.attr
+            for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if node.value.id == "sizes"
+        }
+        if used:
+            assert f'sizes = presets.sizes("{path.stem}", preset)' in code
+            for preset in presets.NAMES:
+                sizes = presets.sizes(path.stem, preset)
+                assert {field.name for field in dataclasses.fields(sizes)} == used
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(sizes, next(iter(used)), 1)
+        else:
+            assert not TABLES["chapters"].get(path.stem, {}).get("networks")
+    assert set(TABLES["chapters"]) == {path.stem for path in CHAPTERS}
+    assert set(TABLES["chapters"]["training"]) == {*presets.NAMES, "networks"}
 
 
 @each_preset
-def test_every_recipe_makes_a_network_that_takes_its_images(preset):
-    for dataset, recipe in recipes(preset).items():
-        assert isinstance(recipe, Recipe)
-        assert recipe.dataset == dataset
+def test_every_recipe_makes_a_network_that_takes_its_images_and_finds_enough(preset):
+    sizes = [presets.sizes(chapter, preset) for chapter in ("training", "pretrained")]
+    found = [r for s in sizes for r in vars(s).values() if isinstance(r, Recipe)]
+    assert {r.dataset for r in found} == {"cifar10", "mnist"}
+    assert {name for s in sizes for name in vars(s)} >= set(TABLES["recipes"])
+    for recipe in found:
         assert recipe.with_() == recipe  # its values make sense
         network = training.build_network(recipe, 0).eval()
         with torch.no_grad():
@@ -58,44 +93,94 @@ def test_every_recipe_makes_a_network_that_takes_its_images(preset):
         assert recipe.loss in losses.LOSSES
         assert schedule.learning_rate(recipe, 0, 10) > 0
         hardware.resolve_precision(recipe.precision, torch.device("cpu"))
-
-
-@each_preset
-def test_every_recipe_finds_enough_images(preset):
-    for dataset, recipe in recipes(preset).items():
-        count = {"cifar10": 50_000, "mnist": 60_000}[dataset]
-        indices, held = training.split_indices(torch.arange(count) % 10, recipe)
+        if preset == "smoke":  # so that machines agree
+            assert recipe.precision == "float32"
+        count = {"cifar10": 50_000, "mnist": 60_000}[recipe.dataset]
+        indices, held = split_indices(torch.arange(count) % 10, recipe)
         wanted = recipe.train_images or count - recipe.validation_images
         assert (len(indices), len(held)) == (wanted, recipe.validation_images)
 
 
 @each_preset
 def test_sizes_make_sense(preset):
-    for dimensions in (preset.angle_dimensions, preset.trend_dimensions):
+    sizes = presets.sizes("random_vectors", preset)
+    for dimensions in (sizes.angle_dimensions, sizes.trend_dimensions):
         assert list(dimensions) == sorted(set(dimensions))
         assert dimensions[0] >= 2  # the angle is 0 on a line
-    assert min(preset.angle_samples, preset.cosine_samples, preset.probe_images) >= 100
+    assert sizes.angle_samples >= 100
+    assert presets.sizes("dot_products", preset).probe_images >= 100
+    budgets = presets.budgets(preset)
+    assert set(budgets) == (set() if preset == "paper" else set(TABLES["chapters"]))
 
 
 def test_paper_trains_as_the_original_code_did():
-    assert presets.PAPER.convnet is ORIGINAL_CIFAR10
-    assert presets.PAPER.mlp is ORIGINAL_MNIST
+    sizes = presets.sizes("training", "paper")
+    assert sizes.convnet is ORIGINAL_CIFAR10
+    assert sizes.mlp is ORIGINAL_MNIST
 
 
-def test_smoke_computes_in_float32_so_that_machines_agree():
-    assert {r.precision for r in recipes(presets.SMOKE).values()} == {"float32"}
+def keys(order, book):
+    """The chapters' keys, as far as sizes and the chapters they build on decide them."""
+    sources = staleness.Sources(book, fingerprints={staleness.OWN: sizes_fingerprint})
+    found = {}
+    for chapter in order:
+        after = {name: found[name] for name in chapter.after}
+        found[chapter.name] = staleness.key_of(staleness.inputs(chapter, sources), after)
+    return found
+
+
+def test_changed_sizes_make_their_chapter_stale_and_what_builds_on_it_and_nothing_else(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BNN_PRESET", "book")
+    for path in (*CHAPTERS, BOOK / presets.FILE, BOOK / "claims.toml"):
+        shutil.copy(path, tmp_path)
+    file = tmp_path / presets.FILE
+    text = file.read_text(encoding="utf-8")
+    book = {
+        path.stem: dataclasses.replace(
+            chapters.load(path.stem, tmp_path / path.name, kinds=("data", "runs")), lists={}
+        )
+        for path in CHAPTERS
+    }
+    order = chapters.in_order(book)
+    before = keys(order, tmp_path)
+    networks = {"dot_products", "learning_dynamics", "pretrained"}
+    # reproducing shows the whole file, and the ledger builds on nearly all
+    last = {"claims", "reproducing"}
+    for old, new, changed in (
+        ("flow_steps = 3000", "flow_steps = 3001", {"learning_dynamics", *last}),
+        ("quantized_samples = 200", "quantized_samples = 201", {"beyond_one_bit", "reproducing"}),
+        ("capacity_runs = 6", "capacity_runs = 7", {"theory", "reproducing"}),
+        ("flow_steps = 2000", "flow_steps = 2001", {"reproducing"}),  # of another preset
+        ("seconds = 145", "seconds = 146", {"reproducing"}),
+        # a recipe is of all who train by it, and of who builds on them
+        (
+            "[bases.small-mlp]",
+            "[bases.small-mlp]\nlabel_smoothing = 0.1",
+            {"random_vectors", "training", *networks, *last},
+        ),
+        ("[bases.small-fine-tuning]", "[bases.small-fine-tuning]\nflip = false",
+         {"pretrained", *last}),
+    ):  # fmt: skip
+        assert text.count(old) == 1
+        file.write_text(text.replace(old, new), encoding="utf-8")
+        after = keys(order, tmp_path)
+        assert {name for name in before if after[name] != before[name]} == changed
 
 
 @each_preset
 def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset):
-    changed = preset.continuous.with_(activation="binary", lr=preset.convnet.lr)
-    assert changed == preset.convnet
-    assert preset.continuous.activation != "binary"
+    sizes = presets.sizes("pretrained", preset)
+    changed = sizes.continuous.with_(activation="binary", lr=sizes.convnet.lr)
+    assert changed == sizes.convnet
+    assert sizes.continuous.activation != "binary"
 
 
 @each_preset
 def test_fine_tuning_is_of_the_same_network_and_shorter(preset):
-    short, whole = preset.fine_tuning, preset.convnet
+    sizes = presets.sizes("pretrained", preset)
+    short, whole = sizes.fine_tuning, sizes.convnet
     for field in ("model", "dataset", "width", "activation", "loss", "norm_epsilon"):
         assert getattr(short, field) == getattr(whole, field)
     assert short.activation == "binary"

@@ -17,8 +17,7 @@ import nbformat
 import pytest
 from notebooks_under_test import ROOT
 
-from bnn_geometry import cli, execute
-from bnn_geometry.errors import UserError
+from bnn_geometry import cli
 from bnn_geometry.probing import results
 from bnn_geometry.training import making, progress, recipes, runs
 
@@ -142,20 +141,6 @@ def test_parameters_are_read_by_their_look(text, value):
     parsed = cli._parse_value(text)
     assert parsed == value
     assert type(parsed) is type(value)
-
-
-def test_a_parameter_must_be_a_plain_literal():
-    cell = nbformat.v4.new_code_cell("x = 1 + 1", metadata={"tags": ["parameters"]})
-    with pytest.raises(UserError, match="not a plain literal"):
-        execute.declared_parameters(nbformat.v4.new_notebook(cells=[cell]))
-
-
-def test_a_whole_number_will_do_for_a_float_and_a_truth_value_for_no_number():
-    cell = nbformat.v4.new_code_cell("rate = 0.5\ncount = 3", metadata={"tags": ["parameters"]})
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    execute.check_parameters(notebook, {"rate": 1}, "x")
-    with pytest.raises(UserError, match="count of chapter x is int"):
-        execute.check_parameters(notebook, {"count": True}, "x")
 
 
 # --- train and probe ------------------------------------------------------------------------------

@@ -22,18 +22,17 @@ def nbval(path) -> subprocess.CompletedProcess[str]:
 
 def test_a_changed_number_turns_the_notebook_red(tmp_path):
     notebook = nbformat.read(NOTEBOOKS / "random_vectors.ipynb", as_version=4)
-    changed = 0
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if "text/html" in data and not changed:
-                for key in ("text/plain", "text/html"):
-                    # the mean angle in three dimensions, by a hundredth of a degree
-                    data[key], n = re.subn(
-                        r"24\.(\d)(\d)", lambda m: f"24.{m[1]}9", data[key], count=1
-                    )
-                    changed += n
-    assert changed == 2
+    at = next(
+        i
+        for i, cell in enumerate(notebook.cells)
+        if any("text/html" in output.get("data", {}) for output in cell.get("outputs", []))
+    )
+    del notebook.cells[at + 1 :]  # what comes after it takes time and tells nothing
+    (data,) = (o.data for o in notebook.cells[at].outputs if "text/html" in o.get("data", {}))
+    for key in ("text/plain", "text/html"):
+        # the mean angle in three dimensions, by a hundredth of a degree
+        data[key], changed = re.subn(r"24\.(\d)(\d)", lambda m: f"24.{m[1]}9", data[key], count=1)
+        assert changed
     path = tmp_path / "changed.ipynb"
     nbformat.write(notebook, path)
     done = nbval(path)

@@ -1,15 +1,13 @@
 """Sphinx extension: an interactive figure's data, moved from its picture to its page.
 
-:func:`bnn_geometry.book.interactive.show_histograms` leaves them in the SVG. The page gets them
-as JSON,
-together with the two scripts that draw them; a page without such a figure gets neither.
+:func:`bnn_geometry.book.interactive.show_histograms` leaves them in the SVG. The page gets them as
+JSON (``papermill_render`` in ``_config.yml`` names :func:`place_data`), together with the two
+scripts that draw them; a page without such a figure gets neither.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils.nodes import make_id
@@ -60,12 +58,6 @@ def place_data(page: dict[str, Any]) -> dict[str, Any]:
     return page
 
 
-def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
-    """source-read, after sphinx_papermill has put the executed notebook there."""
-    if Path(app.env.doc2path(docname)).suffix == ".py" and MARK in source[0]:
-        source[0] = json.dumps(place_data(json.loads(source[0])))
-
-
 def load_scripts(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
@@ -88,7 +80,6 @@ def drop_thebe(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
-    app.connect("source-read", hand_over, priority=600)
     app.connect("html-page-context", load_scripts)
     app.connect("html-page-context", drop_thebe)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

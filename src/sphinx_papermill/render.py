@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 
+from sphinx_papermill.chapter import HEADER
+from sphinx_papermill.staleness import OWN
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
-
-SHOWN_LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
-"""Those that a page names; all of them enter its key."""
-
 
 _INDEX_NAMES = re.compile(
     r"(<tr[^>]*>\s*)((?:<th></th>\s*)+)((?:(?!</?tr).)*</tr>)\s*"
@@ -42,14 +41,10 @@ def tidy_table(html: str) -> str:
 
 
 def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Fold the code; turn what chapters noted on figures into cell options of myst-nb.
+    """Fold the code, tidy the tables, and say at the end how the page was made.
 
-    The cell of parameters shows the values with which the chapter was executed.
-
-    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The notes are those
-    of :func:`bnn_geometry.book.display.show`; those of :func:`bnn_geometry.book.claims.record`
-    are for the
-    ledger and leave no trace on the chapter's own page.
+    A code cell is folded unless it is tagged ``parameters`` or ``show-input``. The cell of
+    parameters shows the values with which the chapter was executed.
 
     Parameters
     ----------
@@ -58,35 +53,23 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
     """
     _show_parameters(notebook["cells"])
     for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
+        if cell["cell_type"] == "markdown":
             # a number and its per cent sign stay on one line
             source = "".join(cell["source"])
             cell["source"] = re.sub(r"(?<=[`\d]) %(?!\w)", "\u00a0%", source)
+        if cell["cell_type"] != "code":
             continue
         tags = cell["metadata"].setdefault("tags", [])
         if not {"parameters", "show-input"} & set(tags):
             tags.append("hide-input")
-        shown = []
         for output in cell["outputs"]:
-            noted = output.get("metadata", {}).get("bnn_geometry", {})
-            if "claim" in noted:
-                continue
-            if noted:
-                cell["metadata"]["mystnb"] = noted
             if "text/html" in output.get("data", {}):
                 output["data"]["text/html"] = tidy_table("".join(output["data"]["text/html"]))
-            shown.append(output)
-        cell["outputs"] = shown
-    made = notebook["metadata"].get("bnn_geometry", {})
-    if "key" in made:
-        notebook["cells"].append(
-            {
-                "cell_type": "markdown",
-                "id": "made",
-                "metadata": {},
-                "source": _how_it_was_made(made),
-            }
-        )
+    record = notebook["metadata"].get(HEADER, {})
+    if "key" in record:
+        source = _how_it_was_made(record)
+        made = {"cell_type": "markdown", "id": "made", "metadata": {}, "source": source}
+        notebook["cells"].append(made)
     return notebook
 
 
@@ -100,25 +83,29 @@ def _show_parameters(cells: list[dict[str, Any]]) -> None:
         values |= re.findall(r"^(\w+) = (.*)$", "".join(cell["source"]), re.M)
     for cell in tagged("parameters"):
         cell["source"] = re.sub(
-            r"^(\w+) = (.*?)(?=  #|$)",
-            lambda m: f"{m[1]} = {values.get(m[1], m[2])}",
+            r"^(\w+)(\s*:[^=\n]+)? = (.*?)(?=  #|$)",
+            lambda m: f"{m[1]}{m[2] or ''} = {values.get(m[1], m[3])}",
             "".join(cell["source"]),
             flags=re.M,
         )
 
 
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")  # of one, its beginning is shown
+
+
 def _how_it_was_made(record: Mapping[str, Any]) -> str:
     # a fold at the end of the page
     used = record["inputs"]
-    libraries = ", ".join(f"{name} {used['libraries'][name]}" for name in SHOWN_LIBRARIES)
+    versions = {"Python": used["python"], **used["libraries"]}
+    at = f", at `{record['variant']}`" if record["variant"] else ""
     lines = [
-        f"Executed in {record['seconds']:g} s at preset `{record['preset']}`, on "
-        f"{record['machine']} (CPU), with Python {used['python']}, {libraries}."
+        f"Executed in {record['seconds']:g} s{at}, on {record['machine']}, with "
+        f"{', '.join(f'{name} {version}' for name, version in versions.items() if version)}."
     ]
-    lines += [
-        f"Images for `{name}`: {source}, fingerprint `{used['data'][name][:12]}`."
-        for name, source in record["data_sources"].items()
-    ]
+    for kind, names in used["named"].items():
+        if kind != OWN and names:
+            short = {name: _HASH.sub(r"\1", text) for name, text in names.items()}
+            lines.append(f"{kind}: {', '.join(f'`{n}` ({text})' for n, text in short.items())}.")
     body = "\n\n".join(lines)
     return f":::{{dropdown}} How this page was made\n{body}\n:::\n"
 

@@ -1,14 +1,11 @@
 """What code can reach by import, in a small package made here."""
 
-import gc
 import importlib
 import os
-import threading
-import time
 
 import pytest
 
-from bnn_geometry import sources
+from sphinx_papermill import imports
 
 FILES = {
     "__init__.py": "",
@@ -20,7 +17,19 @@ FILES = {
     "sub/__init__.py": "from ..d import value\n",
     "sub/deep.py": "from . import beside\nfrom .. import c\n",
     "sub/beside.py": "",
+    "room/plain.py": "from .. import d\n",
 }
+LATE = """
+import importlib
+
+__version__ = "1"
+_NAMES = {"half": "b", "twice": ("sub", "c")}
+__all__ = [*_NAMES, "d"]
+
+
+def __getattr__(name):
+    return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+"""
 
 
 @pytest.fixture
@@ -39,7 +48,7 @@ def package(tmp_path, monkeypatch):
 def reached(package, code):
     """Modules of the package, without its name; the package itself is ''."""
     name = package.name
-    found = sources.reachable(code.replace("PKG", name), [name])
+    found = imports.reachable(code.replace("PKG", name), [name])
     for module, path in found.items():
         parts = module.split(".")
         file = package.parent.joinpath(*parts)
@@ -63,6 +72,7 @@ def reached(package, code):
         "try:\n    import PKG.b\nexcept ImportError:\n    pass",
         "if True:\n    pass\nelse:\n    import PKG.b",
         "with open('x'):\n    from PKG import b",
+        "from PKG import b\nawait b.something()",
     ],
 )
 def test_every_form_of_import_is_followed(package, code):
@@ -74,6 +84,12 @@ def test_relative_imports_and_parents_are_followed(package):
     assert reached(package, "import PKG.a") == everything
     assert reached(package, "import PKG.sub.beside") == {"", "sub", "sub.beside", "d"}
     assert reached(package, "import PKG.c") == {"", "b", "c"}
+
+
+def test_folders_without_an_init_are_followed(package):
+    assert reached(package, "import PKG.room.plain") == {"", "room.plain", "d"}
+    (package / "__init__.py").unlink()
+    assert reached(package, "from PKG.room import plain") == {"room.plain", "d"}
 
 
 def test_modules_that_import_each_other_are_followed_once(package):
@@ -97,9 +113,34 @@ def test_other_conditions_count(package, test):
     assert reached(package, f"if {test}:\n    import PKG.d") == {"", "d"}
 
 
-def test_imports_beside_the_type_checkers_count(package):
-    code = "if TYPE_CHECKING:\n    import PKG.b\nimport PKG.d"
-    assert reached(package, code) == {"", "d"}
+@pytest.mark.parametrize(
+    ("code", "modules"),
+    [
+        ("from PKG import half", {"", "b"}),
+        ("import PKG as p\np.half(1)", {"", "b"}),
+        ("import PKG\nPKG.half(1)", {"", "b"}),
+        ("import PKG.d\nPKG.half(1)", {"", "b", "d"}),
+        ("from PKG import twice", {"", "sub", "c", "b", "d"}),
+        # no name of it is used: nothing is loaded late
+        ("import PKG.d", {"", "d"}),
+        ("from PKG import __version__", {""}),
+        ("import PKG.c as c\nc.half", {"", "b", "c"}),
+        # whatever is done with the whole package
+        ("import PKG as p\nprint(vars(p))", {"", "b", "sub", "c", "d"}),
+        ("from PKG import *", {"", "b", "sub", "c", "d"}),
+    ],
+)
+def test_names_that_a_package_loads_late_are_followed(package, code, modules):
+    (package / "__init__.py").write_text(LATE)
+    assert reached(package, code) == modules
+
+
+def test_a_name_passed_on_from_one_late_package_to_another_is_followed(package):
+    (package / "__init__.py").write_text(LATE.replace('"half": "b"', '"half": "sub"'))
+    (package / "sub" / "__init__.py").write_text(LATE.replace('"b"', '".deep"'))
+    found = reached(package, "from PKG import half")
+    assert {"sub", "sub.deep", "sub.beside"} <= found
+    assert "a" not in found
 
 
 @pytest.mark.parametrize("code", ["import numpy.linalg", "from json import decoder", "x = 1", ""])
@@ -113,15 +154,16 @@ def test_what_is_not_there_is_not_found(package, code):
 
 
 def test_named_packages_alone_are_followed(package):
-    code = f"import {package.name}.d\nimport bnn_geometry.errors"
-    names = sources.reachable(code, ["bnn_geometry"])
-    assert list(names) == ["bnn_geometry", "bnn_geometry.errors"]
+    code = f"import {package.name}.d\nimport sphinx_papermill.errors"
+    names = imports.reachable(code, ["sphinx_papermill"])
+    assert {"sphinx_papermill", "sphinx_papermill.errors"} <= set(names)
+    assert all(name.startswith("sphinx_papermill") for name in names)
 
 
 def test_code_that_is_not_python_is_refused(package):
     for code in ("def", f"import {package.name}.broken"):
         with pytest.raises(SyntaxError):
-            sources.reachable(code, [package.name])
+            imports.reachable(code, [package.name])
 
 
 def test_nothing_is_imported_but_packages(package):
@@ -131,67 +173,45 @@ def test_nothing_is_imported_but_packages(package):
 
 def test_code_hash_changes_with_the_bytes_of_a_reached_file_alone(package):
     code = f"import {package.name}.c"
-    before = sources.code_hash(code, [package.name])
+    before = imports.code_hash(code, [package.name])
     (package / "d.py").write_text("value = 2\n")  # not reached
     os.utime(package / "b.py", (1, 1))  # not its time
-    assert sources.code_hash(code, [package.name]) == before
+    assert imports.code_hash(code, [package.name]) == before
     (package / "b.py").write_text("import numpy \n")
-    after = sources.code_hash(code, [package.name])
+    after = imports.code_hash(code, [package.name])
     assert {name for name in before if before[name] != after[name]} == {f"{package.name}.b"}
 
 
 def test_code_hash_changes_when_a_file_is_added_that_an_import_now_reaches(package):
     code = f"from {package.name} import new"
-    before = sources.code_hash(code, [package.name])
+    before = imports.code_hash(code, [package.name])
     (package / "new.py").write_text("")
-    importlib.invalidate_caches()
-    assert sources.code_hash(code, [package.name]) != before
+    assert imports.code_hash(code, [package.name]) != before
 
 
 def test_hashes_are_sha256(tmp_path):
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     (tmp_path / "x").write_bytes(b"")
-    assert sources.file_hash(tmp_path / "x") == sources.text_hash("") == empty
+    assert imports.file_hash(tmp_path / "x") == imports.text_hash("") == empty
     (tmp_path / "x").write_bytes("°".encode())
-    assert sources.file_hash(tmp_path / "x") == sources.text_hash("°")
+    assert imports.file_hash(tmp_path / "x") == imports.text_hash("°")
 
 
-def test_training_reaches_quantizers_but_not_plots():
-    found = set(sources.reachable("from bnn_geometry.training import loop", ["bnn_geometry"]))
-    assert {
-        "bnn_geometry.networks.straight_through",
-        "bnn_geometry.training.recipes",
-        "bnn_geometry.networks.layers",
-    } <= found
-    assert not {"bnn_geometry.book.plots.style", "bnn_geometry.cli"} & found
+@pytest.mark.parametrize(
+    ("cell", "modules"),
+    [
+        ("%matplotlib inline\nimport PKG.b", {"", "b"}),
+        ("!ls *.py\nfiles = !ls\nfrom PKG import b\nb?", {"", "b"}),
+        ("%time import PKG.b", {"", "b"}),
+        ("%%capture out\nimport PKG.b\n%time x = 1", {"", "b"}),
+        ("%%bash\nfor f in *; do echo $f; done", set()),
+    ],
+)
+def test_magics_of_ipython_are_no_obstacle(package, cell, modules):
+    assert reached(package, imports.plain_python(cell)) == modules
 
 
-def test_several_threads_can_read_sources_at_once():
-    """CPython 3.11 fails where another thread runs while a syntax tree is built."""
-    failures = []
-
-    def read(depth):
-        if depth:  # from another depth than the other threads, or their mistakes cancel
-            return read(depth - 1)
-        try:
-            for _ in range(5):
-                sources.reachable("from bnn_geometry.training import loop", ["bnn_geometry"])
-        except SystemError as error:
-            failures.append(str(error))
-
-    def let_others_run(*args):
-        time.sleep(0)
-
-    threshold = gc.get_threshold()
-    gc.callbacks.append(let_others_run)
-    gc.set_threshold(50)
-    try:
-        threads = [threading.Thread(target=read, args=(9 * i,)) for i in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        gc.callbacks.remove(let_others_run)
-        gc.set_threshold(*threshold)
-    assert failures == []
+def test_a_cell_that_is_not_python_is_refused_as_it_is_written():
+    with pytest.raises(SyntaxError) as caught:
+        imports.plain_python("%matplotlib inline\nx = (1\ny = 2")
+    assert caught.value.lineno == 2

@@ -2,13 +2,11 @@
 
 papermill changes the working directory of the whole process, and a kernel that dies can take its
 parent's event loop with it: the build therefore runs each chapter by ``python -m
-bnn_geometry.execute``, which prints its outcome as one line of JSON.
+sphinx_papermill.worker``, which hands its outcome back in a file that no kernel can write to.
 """
 
 from __future__ import annotations
 
-import argparse
-import ast
 import json
 import os
 import re
@@ -22,28 +20,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bnn_geometry.errors import UserError
+from sphinx_papermill.chapter import KERNEL, read_notebook
+from sphinx_papermill.errors import BookError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-KERNEL = "python3"
-
-ENVIRONMENT = {
-    "GOMP_SPINCOUNT": "10000",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-}
-"""How a process that trains should be started; a value set by the user stays.
-
-OpenMP's threads wait for each other by spinning, a millisecond at a time: as soon as another
-process wants a core too (the other chapter of a build, for one) training becomes ten times as
-slow. With shorter spins it hardly suffers, and alone it loses nothing. OpenBLAS, by which numpy
-multiplies, waits in the same way, and the products here are too small for two threads: beside
-another process one is twice as fast. glibc returns freed memory at once, and every step allocates
-the same large tensors anew: a third of a narrow network's time would go into the system handing out
-zeroed pages. Other libraries ignore these settings."""
 
 
 @dataclass(frozen=True)
@@ -67,73 +48,6 @@ class Outcome:
     total: int
     seconds: float
     error: str = ""
-
-
-def read_chapter(path: Path) -> NotebookNode:
-    """Read a py:percent chapter (or any file jupytext reads) as a notebook for the Python kernel.
-
-    Raises
-    ------
-    UserError
-        If there is no such file.
-    """
-    import jupytext
-
-    if not path.is_file():
-        raise UserError(f"There is no chapter {path}.")
-    notebook = jupytext.read(path)
-    # Whatever kernel a chapter was last opened with, here it is this environment's.
-    notebook.metadata["kernelspec"] = {
-        "name": KERNEL,
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-    }
-    return notebook
-
-
-def declared_parameters(notebook: NotebookNode) -> dict[str, Any]:
-    """Names and values of the cell tagged ``parameters``: plain literals.
-
-    Raises
-    ------
-    UserError
-        If a value is not a literal.
-    """
-    values: dict[str, Any] = {}
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or "parameters" not in cell.metadata.get("tags", []):
-            continue
-        for node in ast.parse(cell.source).body:
-            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-                raise UserError("A parameters cell holds assignments of plain literals only.")
-            try:
-                values[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError as error:
-                name = node.targets[0].id
-                raise UserError(f"The parameter {name} is not a plain literal.") from error
-    return values
-
-
-def check_parameters(notebook: NotebookNode, parameters: Mapping[str, Any], chapter: str) -> None:
-    """Refuse parameters that the chapter does not declare, or of another type.
-
-    Raises
-    ------
-    UserError
-        With the names, or the type, that the chapter knows.
-    """
-    declared = declared_parameters(notebook)
-    for name, value in parameters.items():
-        if name not in declared:
-            known = ", ".join(declared) or "none"
-            raise UserError(f"Chapter {chapter} has no parameter {name!r}; it has: {known}.")
-        expected = type(declared[name])
-        fits = isinstance(value, expected) and isinstance(value, bool) == (expected is bool)
-        if not fits and not (expected is float and type(value) is int):
-            raise UserError(
-                f"Parameter {name} of chapter {chapter} is {expected.__name__}, "
-                f"as in {name} = {declared[name]!r}; {value!r} is not."
-            )
 
 
 def _engine_options(socket_folder: str) -> dict[str, Any]:
@@ -177,14 +91,13 @@ def execute(
     parameters: Mapping[str, Any] | None = None,
     cwd: Path,
     timeout: float | None = None,
-    progress: bool = False,
 ) -> Outcome:
     """Execute a notebook with papermill and write it, whole or as far as it came, to ``output``.
 
     Parameters
     ----------
     notebook : NotebookNode
-        From :func:`read_chapter`; left as it is.
+        From :func:`sphinx_papermill.chapter.read_notebook`; left as it is.
     output : Path
         Executed ``.ipynb``.
     parameters : mapping, optional
@@ -193,8 +106,6 @@ def execute(
         The kernel's working directory.
     timeout : float, optional
         Seconds that one cell may take.
-    progress : bool
-        Show papermill's bar.
     """
     import nbformat
     import papermill
@@ -205,24 +116,27 @@ def execute(
     output = output.absolute()
     began = time.perf_counter()
     error = ""
-    with tempfile.TemporaryDirectory(prefix="bnn-") as sockets:
+    with tempfile.TemporaryDirectory(prefix="papermill-") as sockets:
         try:
-            papermill.execute_notebook(
+            executed = papermill.execute_notebook(
                 notebook,
                 str(output),
                 parameters=dict(parameters or {}),
                 kernel_name=KERNEL,
                 language="python",
                 cwd=str(cwd),
-                progress_bar=progress,
+                progress_bar=False,
                 request_save_on_cell_execute=True,
                 execution_timeout=timeout,
                 **_engine_options(sockets),
             )
+            # papermill takes sys.exit(0) for a good end, wherever it stands
+            states = [c.metadata.get("papermill", {}).get("status") for c in executed.cells]
+            if "failed" in states or "pending" in states:
+                error = "SystemExit: a chapter ends with its last cell, not before"
         except PapermillExecutionError as failure:
             value = _ESCAPES.sub("", failure.evalue).strip().splitlines() or [""]
-            # a UserError is a sentence already
-            error = value[0] if failure.ename == "UserError" else f"{failure.ename}: {value[0]}"
+            error = f"{failure.ename}: {value[0]}"
         except CellTimeoutError:
             error = f"it did not end within {timeout:g} s and was stopped"
         except DeadKernelError:
@@ -237,9 +151,10 @@ def execute(
 
 @dataclass(frozen=True)
 class Worker:
-    """A chapter's process and the file its output goes to (a pipe that nobody reads fills up)."""
+    """A chapter's process, and the files of its outcome and of all else that it prints."""
 
     process: subprocess.Popen[str]
+    result: IO[str]
     log: IO[str]
 
     def running(self) -> bool:
@@ -250,23 +165,25 @@ class Worker:
         """End the process at once; its kernel follows."""
         self.process.kill()
         self.process.wait()
+        self.result.close()
         self.log.close()
 
     def outcome(self) -> Outcome:
         """Wait for the process and read how the chapter ended."""
         self.process.wait()
-        self.log.seek(0)
-        lines = self.log.read().strip().splitlines()
-        self.log.close()
-        try:
-            return Outcome(**json.loads(lines[-1]))
-        except (IndexError, ValueError, TypeError):
-            # the worker itself broke: its last line is all there is to tell
-            last = lines[-1] if lines else f"exit code {self.process.returncode}"
-            return Outcome(False, 0, 0, 0.0, f"the process that executes it ended: {last}")
+        with self.result, self.log:
+            self.result.seek(0)
+            self.log.seek(0)
+            try:
+                return Outcome(**json.load(self.result))
+            except (ValueError, TypeError):
+                # the worker itself broke: its last line is all there is to tell
+                lines = self.log.read().strip().splitlines()
+                last = lines[-1] if lines else f"exit code {self.process.returncode}"
+                return Outcome(False, 0, 0, 0.0, f"the process that executes it ended: {last}")
 
 
-def start_worker(
+def start(
     chapter: Path,
     output: Path,
     *,
@@ -275,9 +192,20 @@ def start_worker(
     timeout: float | None,
     environment: Mapping[str, str] | None = None,
 ) -> Worker:
-    """Execute a chapter in a new process; the last line it prints is the outcome as JSON.
+    """Execute a chapter in a new process.
 
     The process ends itself when its parent is gone, so that a killed build leaves nothing running.
+
+    Parameters
+    ----------
+    chapter : Path
+        Text of the chapter.
+    output : Path
+        Executed ``.ipynb``.
+    parameters, cwd, timeout
+        As for :func:`execute`.
+    environment : mapping, optional
+        Variables set in the process, and in its kernel, besides those of this one.
     """
     job = {
         "chapter": str(chapter),
@@ -287,16 +215,20 @@ def start_worker(
         "timeout": timeout,
         "parent": os.getpid(),
     }
-    log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (Worker closes it)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bnn_geometry.execute", json.dumps(job)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**ENVIRONMENT, **os.environ, **(environment or {})},
+    # Files without a name, which Worker closes (a pipe that nobody reads fills up).
+    result, log = (
+        tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        for _ in range(2)
     )
-    return Worker(process, log)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sphinx_papermill.worker", json.dumps(job)],
+        stdin=subprocess.DEVNULL,
+        stdout=result,
+        stderr=log,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    return Worker(process, result, log)
 
 
 def _end_with_parent(parent: int) -> None:
@@ -309,27 +241,26 @@ def _end_with_parent(parent: int) -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry of the worker process: one argument, the job as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m bnn_geometry.execute")
-    parser.add_argument("job")
-    job = json.loads(parser.parse_args(argv).job)
-    _end_with_parent(job["parent"])
-    chapter = Path(job["chapter"])
-    try:
-        notebook = read_chapter(chapter)
-        outcome = execute(
-            notebook,
-            Path(job["output"]),
-            parameters=job["parameters"],
-            cwd=Path(job["cwd"]),
-            timeout=job["timeout"],
-        )
-    except UserError as error:
-        outcome = Outcome(False, 0, 0, 0.0, str(error))
-    print(json.dumps(asdict(outcome)))
+def main(argument: str) -> int:
+    """Entry of the worker process: the job as JSON. Its standard output takes the outcome."""
+    # The kernel inherits standard output: it gets that for errors in its place.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as result:
+        os.dup2(2, 1)
+        job = json.loads(argument)
+        _end_with_parent(job["parent"])
+        try:
+            outcome = execute(
+                read_notebook(Path(job["chapter"])),
+                Path(job["output"]),
+                parameters=job["parameters"],
+                cwd=Path(job["cwd"]),
+                timeout=job["timeout"],
+            )
+        except BookError as error:
+            outcome = Outcome(False, 0, 0, 0.0, str(error))
+        json.dump(asdict(outcome), result)
     return 0 if outcome.ok else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,213 @@
+"""The Sphinx side: settings, and what happens at which event of a build.
+
+``config-inited`` (before myst-nb: register ``.py``) → ``env-get-outdated`` (execute the stale
+chapters; name the pages to read again) → ``source-read`` (hand over the executed notebook) →
+``html-page-context`` (offer it for download).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from filelock import FileLock, Timeout
+from sphinx.util import logging
+
+from sphinx_papermill import chapter as chapters
+from sphinx_papermill import imports, render, staleness
+from sphinx_papermill.errors import BookError
+from sphinx_papermill.schedule import Schedule
+from sphinx_papermill.staleness import Sources, Store
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+    from sphinx.environment import BuildEnvironment
+
+LOGGER = logging.getLogger(__name__)
+
+SUFFIX = ".py"
+STORE = ".executed"
+"""Folder of the results beside the chapters: outside ``_build``, so that ``jupyter-book clean``
+does not throw away an hour of computing."""
+
+
+def stop(message: str) -> NoReturn:
+    """End the build with one error for each line of the message, and no traceback."""
+    for line in message.splitlines():
+        LOGGER.error(line)
+    # jupyter-book turns an exception into a page of traceback; SystemExit passes through it.
+    raise SystemExit(1)
+
+
+def _function(name: str, setting: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BookError(f"{setting} names {name!r}, which cannot be loaded: {error}.") from error
+
+
+def _sources(app: Sphinx) -> Sources:
+    config, book = app.config, Path(app.srcdir)
+    return Sources(
+        book=book,
+        packages=tuple(config.papermill_packages),
+        libraries=tuple(config.papermill_libraries),
+        fingerprints={
+            kind: _function(name, "papermill_fingerprints")
+            for kind, name in config.papermill_fingerprints.items()
+        },
+        folders={kind: book / folder for kind, folder in config.papermill_folders.items()},
+    )
+
+
+def _store(app: Sphinx) -> Store:
+    return Store(Path(app.srcdir) / STORE, app.config.papermill_variant)
+
+
+def _rendering(config: Config) -> str:
+    # What is on a page depends on the result and on how it is turned into a page.
+    code = ["import sphinx_papermill"]
+    code += [f"import {name.partition(':')[0]}" for name in config.papermill_render]
+    packages = {line.split()[1].partition(".")[0] for line in code}
+    hashes = imports.code_hash("\n".join(code), packages)
+    return imports.text_hash(json.dumps([config.papermill_render, hashes]))
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    """config-inited, before myst-nb: read ``.py`` as notebooks; one build at a time."""
+    config.nb_custom_formats = {
+        **config.nb_custom_formats,
+        SUFFIX: ["nbformat.reads", {"as_version": 4}],
+    }
+    config.nb_execution_mode = "off"  # myst-nb would execute them a second time
+    config.exclude_patterns = [*config.exclude_patterns, STORE]
+    store = Path(app.srcdir) / STORE
+    try:
+        store.mkdir(exist_ok=True)
+    except OSError as error:
+        stop(f"Executed chapters cannot be kept in {store}: {error.strerror}.")
+    # Two builds would write the same pages: the second waits for the first. Held until the
+    # process ends, so that it covers what jupyter-book does after Sphinx.
+    lock = FileLock(store / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        LOGGER.info("another build of this book is running: waiting for it …")
+        lock.acquire()
+    app._papermill_lock = lock  # type: ignore[attr-defined]
+    _store(app).remove_partial()
+
+
+def _read_book(
+    env: BuildEnvironment, sources: Sources, parameters: Mapping[str, Any]
+) -> tuple[list[chapters.Chapter], dict[str, dict[str, Any]]]:
+    # All chapters in order and their inputs, by name: every mistake is told, a line for each
+    # chapter, before any chapter is executed.
+    found: dict[str, chapters.Chapter] = {}
+    inputs: dict[str, dict[str, Any]] = {}
+    wrong = []
+    for name in sorted(env.found_docs):
+        path = Path(env.doc2path(name))
+        if path.suffix != SUFFIX:
+            continue
+        try:
+            found[name] = chapters.load(name, path, kinds=sources.kinds, parameters=parameters)
+            inputs[name] = staleness.inputs(found[name], sources)
+        except BookError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise BookError("\n".join(wrong))
+    return chapters.in_order(found), inputs
+
+
+def execute_stale(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """env-get-outdated: execute what is stale, return the pages to read again."""
+    config, store = app.config, _store(app)
+    try:
+        sources = _sources(app)
+        book, inputs = _read_book(env, sources, config.papermill_parameters)
+        rendering = _rendering(config)
+        app._papermill_render = [  # type: ignore[attr-defined]
+            _function(name, "papermill_render") for name in config.papermill_render
+        ]
+    except BookError as error:
+        stop(str(error))
+    schedule = Schedule(
+        store,
+        inputs,
+        cwd=sources.book,
+        jobs=max(1, int(config.papermill_jobs)),
+        timeout=config.papermill_timeout,
+        environment={name: str(value) for name, value in config.papermill_environment.items()},
+        budgets=config.papermill_budgets,
+    )
+    schedule.run(book)
+    if schedule.failed:
+        for name, error in schedule.failed.items():
+            kept = store.failed_path(name)
+            where = f" [{os.path.relpath(kept)}]" if kept.exists() else ""
+            LOGGER.error("chapter %s: %s%s", name, error, where)
+        raise SystemExit(1)
+    keys = {name: f"{key} {rendering}" for name, key in schedule.keys.items()}
+    app._papermill_keys = keys  # type: ignore[attr-defined]
+    shown: dict[str, str] = getattr(env, "papermill_keys", {})
+    return [name for name, key in keys.items() if shown.get(name) != key]
+
+
+def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
+    """source-read: give the executed notebook in place of the chapter's text."""
+    keys: dict[str, str] = getattr(app, "_papermill_keys", {})
+    if docname not in keys:
+        return
+    page = render.as_page(json.loads(_store(app).path(docname).read_text("utf-8")))
+    for function in app._papermill_render:  # type: ignore[attr-defined]
+        page = function(page)
+    source[0] = json.dumps(page)
+    if not hasattr(app.env, "papermill_keys"):
+        app.env.papermill_keys = {}  # type: ignore[attr-defined]
+    app.env.papermill_keys[docname] = keys[docname]  # type: ignore[attr-defined]
+
+
+def offer_download(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """html-page-context: put the executed notebook beside the page's source, for its button."""
+    if pagename not in getattr(app, "_papermill_keys", {}):
+        return
+    target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_store(app).path(pagename), target)
+    context["ipynb_source"] = f"{pagename}.ipynb"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register settings (README.md has a table of them) and what is done at which event."""
+    for name, default, kinds in (
+        ("packages", [], (list, tuple)),
+        ("libraries", [], (list, tuple)),
+        ("parameters", {}, (dict,)),
+        ("variant", "", (str,)),
+        ("fingerprints", {}, (dict,)),
+        ("folders", {}, (dict,)),
+        ("environment", {}, (dict,)),
+        ("budgets", {}, (dict,)),
+        ("timeout", 900, (int, float, type(None))),
+        ("jobs", 2, (int,)),
+        ("render", [], (list, tuple)),
+    ):
+        app.add_config_value(f"papermill_{name}", default, "", types=kinds)
+    app.connect("config-inited", configure, priority=100)
+    app.connect("env-get-outdated", execute_stale)
+    app.connect("source-read", hand_over)
+    app.connect("doctree-resolved", render.typeset_numbers)
+    app.connect("html-page-context", offer_download, priority=100)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,0 +1,82 @@
+"""A chapter in a process of its own: every way in which it can end."""
+
+import os
+import time
+
+import nbformat
+import pytest
+
+from sphinx_papermill import worker
+
+ENDS = {
+    "noise": ("os.write(1, b'{}\\n')\nos.write(2, b'noise\\n')\nprint('printed')", ""),
+    "error": ("x = 1\nraise ValueError('no such\\nthing')", "ValueError: no such"),
+    "exit": ("import sys; sys.exit(0)", "SystemExit: a chapter ends with its last cell"),
+    "dead": ("os._exit(3)", "the kernel died"),
+    "hanging": ("import time; time.sleep(600)", "did not end within 5 s"),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Of all the ways, two at a time."""
+    folder = tmp_path_factory.mktemp("worker")
+    found, waiting, running = {}, list(ENDS), {}
+    while waiting or running:
+        while waiting and len(running) < 2:
+            name = waiting.pop(0)
+            path = folder / f"{name}.py"
+            body = ENDS[name][0]
+            path.write_text(
+                f"# %% tags=['parameters']\nlevel = 1\n\n# %%\nimport os\n{body}\n\n# %%\nlevel\n"
+            )
+            running[name] = worker.start(
+                path,
+                path.with_suffix(".ipynb"),
+                parameters={"level": 2},
+                cwd=folder,
+                timeout=5,
+                environment={"COLOUR": "red"},
+            )
+        for name, process in list(running.items()):
+            if not process.running():
+                found[name] = running.pop(name).outcome()
+        time.sleep(0.05)
+    return folder, found
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_outcome_is_one_line_that_names_the_cell(outcomes, name):
+    folder, found = outcomes
+    outcome, message = found[name], ENDS[name][1]
+    assert outcome.ok == (message == "")
+    assert message in outcome.error
+    assert (outcome.cells, outcome.total) == ((3, 3) if outcome.ok else (1, 3))
+    if message:
+        assert outcome.error.startswith("cell 2 of 3 (`import os`): ")
+        assert "\n" not in outcome.error
+    assert (folder / f"{name}.ipynb").exists()  # whole, or as far as it came
+
+
+def test_what_a_cell_writes_to_standard_output_is_not_the_outcome(outcomes):
+    folder, found = outcomes
+    assert found["noise"].ok
+    cells = nbformat.read(folder / "noise.ipynb", as_version=4).cells
+    assert [c.source for c in cells][1].endswith("level = 2\n")
+    assert "printed" in cells[2].outputs[0].text
+
+
+def test_a_process_that_breaks_says_so_with_its_last_line(tmp_path):
+    process = worker.start(
+        tmp_path / "no.py", tmp_path / "x.ipynb", parameters={}, cwd=tmp_path, timeout=None
+    )
+    assert "There is no chapter" in process.outcome().error
+    broken = worker.start(
+        tmp_path / "no.py",
+        tmp_path / "x.ipynb",
+        parameters={},
+        cwd=tmp_path,
+        timeout=None,
+        environment={"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "PYTHONHOME": os.devnull},
+    )
+    assert broken.outcome().error.startswith("the process that executes it ended: ")
