@@ -10,9 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn_geometry import paths
+from bnn_geometry import data, paths
 from bnn_geometry.book import presets
-from bnn_geometry.data import datasets
 from bnn_geometry.errors import UserError
 from bnn_geometry.training.environment import environment
 from sphinx_papermill.extension import stop
@@ -27,7 +26,7 @@ TIMEOUTS = {"smoke": 300, "book": 900, "paper": None}
 
 def data_fingerprint(name: str, book: Path) -> str:
     """Of the images that a chapter gets for a data set: where they are from, and a hash of them."""
-    return f"{datasets.locate(name).source} {datasets.fingerprint(name)}"
+    return f"{data.locate(name).source} {data.fingerprint(name)}"
 
 
 def sizes_fingerprint(chapter: str, book: Path) -> str:
