@@ -31,8 +31,7 @@ def make(kind, activation="binary", **options):
         nn.init.uniform_(norm.weight, 0.5, 1.5, generator=generator(2))
         nn.init.uniform_(norm.bias, -0.5, 0.5, generator=generator(3))
     with torch.no_grad():  # running statistics of use
-        for _ in range(3):
-            network(images.float() * 2 / 255 - 1)
+        network(images.float() * 2 / 255 - 1)
     return network.eval(), images
 
 

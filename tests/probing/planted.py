@@ -10,7 +10,7 @@ from bnn_geometry.geometry.correlation import random_covariance
 from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, weight_layers
 from bnn_geometry.probing import dot_products
 
-SAMPLES = 20_000
+SAMPLES = 8_000
 
 
 class Single(nn.Module):

@@ -31,7 +31,7 @@ def test_bases_give_what_they_must():
 
 
 def test_bases_of_white_inputs_are_all_alike():
-    weight, x = gaussian(200, 30, seed=1), gaussian(10_000, 30, seed=2)
+    weight, x = gaussian(200, 30, seed=1), gaussian(4_000, 30, seed=2)
     # E‖w‖₁/(√n‖w‖₂) of a Gaussian vector
     expected = np.sqrt(30 / np.pi) * np.exp(special.gammaln(15) - special.gammaln(15.5))
     for name, r in bases.basis_correlations(weight, x).items():

@@ -94,7 +94,7 @@ def binary_vgg():
 
 
 def test_network_of_torchvision_built_from_binary_layers_can_be_probed():
-    network, images = binary_vgg(), pixels(0, 20, 3, 32, 32)
+    network, images = binary_vgg(), pixels(0, 4, 3, 32, 32)
     found = dot_products.probe(network, images, (dot_products.WEIGHTS, dot_products.ACTIVATIONS))
     names = list(weight_layers(network))
     assert [s.layer for s in found["weights"]] == names

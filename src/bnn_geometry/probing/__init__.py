@@ -15,7 +15,6 @@ _NAMES = {
     "observe": "layer_inputs",
     "predicted_correlations": "controls",
     "probe": "dot_products",
-    "probe_activations": "dot_products",
     "probe_weights": "dot_products",
     "sample_inputs": "layer_inputs",
     "weight_angles": "weights",

@@ -135,16 +135,6 @@ def probe_weights(
     return probe(network, images, (WEIGHTS,), batch_size=batch_size)[WEIGHTS.name]
 
 
-def probe_activations(
-    network: nn.Module, images: Tensor, *, batch_size: int = 50
-) -> list[LayerStatistics]:
-    r"""Statistics of w^b·x^b (first) against w^b·x^c (second) in every layer with binary inputs.
-
-    As :func:`probe` with :data:`ACTIVATIONS` alone.
-    """
-    return probe(network, images, (ACTIVATIONS,), batch_size=batch_size)[ACTIVATIONS.name]
-
-
 def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
     """One row per layer: fan-in, r, median per-filter r and quartiles, slope, sign disagreement.
 
