@@ -17,8 +17,8 @@
 # # Beyond one bit
 #
 # Binarization keeps one bit of every weight and turns a Gaussian vector by
-# {glue:text}`binary:.0f`°. Is that the price of one bit, or of this way to spend it? The paper
-# speaks of binary vectors alone, but says that its theory “serves as a foundation for
+# {glue:text}`gaussian-binary:.0f`°. Is that the price of one bit, or of this way to spend it? The
+# paper speaks of binary vectors alone, but says that its theory “serves as a foundation for
 # understanding not only BNNs but networks that make use of low precision weights and activations”
 # {cite}`anderson2018`. The authors' code for the longer version {cite}`andersoncode` draws two
 # steps in that direction: vectors with entries $-1, 0, 1$, and vectors that are *rotated* before
@@ -47,27 +47,19 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from bnn_geometry.book import presets
-from bnn_geometry.book.display import glue, show
-from bnn_geometry.book.plots import quantization as figures
-from bnn_geometry.book.plots import style as plots
+from bnn_geometry.book import plots, presets
+from bnn_geometry.book.display import Origin, glue, show, table
 from bnn_geometry.geometry import angles, quantizers, rotation
-from bnn_geometry.geometry.cosine_moments import mean_cosine
 from bnn_geometry.geometry.distributions import GAUSSIAN, LAPLACE, UNIFORM
+from bnn_geometry.studies import quantized_angles as study
 
 sizes = presets.sizes("beyond_one_bit", preset)
 samples = samples or sizes.quantized_samples
 n = sizes.quantized_dimension
+origin = Origin(words=f"{samples:,} vectors of {n:,} entries each", seed=seed)
 generator = np.random.default_rng(seed)
+simulate = study.Simulation(n, samples, generator)
 densities = {"Gaussian": GAUSSIAN, "uniform": UNIFORM, "Laplace": LAPLACE}
-
-
-def simulate(law, quantizer):
-    """Angle of the mean cosine and its standard error, degrees."""
-    return quantizers.angle_of_mean(
-        quantizers.sample_cosines(law, quantizer, n, samples, generator)
-    )
-
 
 # %% [markdown]
 # ## Three levels
@@ -88,134 +80,65 @@ def simulate(law, quantizer):
 # distributions; the threshold is given in units of the mean size of an entry, $E|w|$.
 
 # %%
-thresholds = np.arange(0, 1.7, 0.2)
-curves, best, simulations = [], [], {}
-for name, law in densities.items():
-    grid = np.linspace(0, 1.7, 171)
-    exact = [quantizers.limit_angle(law, quantizers.ternary(t * law.m1)) for t in grid]
-    points = pd.DataFrame(
-        [(t, *simulate(law, quantizers.ternary(t * law.m1))) for t in thresholds],
-        columns=["threshold", "angle", "angle_se"],
-    )
-    points["exact"] = [
-        quantizers.limit_angle(law, quantizers.ternary(t * law.m1)) for t in thresholds
-    ]
-    optimum = quantizers.best_ternary(law)
-    best.append((optimum.thresholds[1] / law.m1, quantizers.limit_angle(law, optimum)))
-    curves.append((name, pd.DataFrame({"threshold": grid, "angle": exact}), points))
-    simulations[name] = points
-
-authors_threshold = 0.02 / 0.18  # threshold / σ: the two numbers of the authors' code
-authors_angle = np.degrees(0.5956)  # the limit that their plots draw, in radians there
-
-
-def gaussian_angle(t):
-    """Limit angle of a Gaussian vector to its ternary version with threshold t, degrees."""
-    return quantizers.limit_angle(GAUSSIAN, quantizers.ternary(t))
-
-
-figure, axes = plots.new_figure(1, 1, height=4.0)
-figures.plot_ternary(
-    curves,
-    axes[0, 0],
-    best=best,
-    rule=0.7,
-    point=(
-        authors_threshold / GAUSSIAN.m1,
-        gaussian_angle(authors_threshold),
-        "the authors' threshold",
-    ),
-)
+thresholds = np.arange(0, 1.7, 0.2).round(1)  # in units of E|w|
+fine = np.linspace(0, 1.7, 171)
+points = {k: simulate.table(law, study.ternary(law, thresholds)) for k, law in densities.items()}
+exact = {k: study.limits(law, study.ternary(law, fine)) for k, law in densities.items()}
+best = study.best_ternary(densities, simulate)
+t_authors = 0.02 / 0.18  # threshold / σ: the two numbers of the authors' code
+authors = quantizers.ternary(t_authors)
+law_authors = quantizers.limit_angle(GAUSSIAN, authors)
+figure, [[ax]] = plots.new_figure(height=4.0)
+plots.series({k: found[["angle", "angle_se"]] for k, found in points.items()}, ax, theory=exact)
+ax.plot(best["means"], best["ternary"], "k*", ms=13, mfc="none", label="best threshold")
+ax.plot(t_authors / GAUSSIAN.m1, law_authors, "kD", ms=8, mfc="none", label="the authors'")
+ax.axvline(study.RULE, color="black", lw=1, ls=":", label=f"threshold {study.RULE} E|w|")
+ax.set(xlabel="threshold / E|w|", ylabel="angle to the ternary vector (degrees)", xlim=(0, None))
+ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 show(
     figure,
-    name="fig-ternary",
-    caption=(
-        "Angle between a random vector and its ternary version, against the threshold below which "
-        "entries are set to zero. Lines: the limit for $n\\to\\infty$. Points: simulated, "
-        f"{samples:,} vectors of {n:,} entries each, seed {seed}; standard errors are smaller than "
-        "the symbols. Dotted: the rule of ternary weight networks."
-    ),
-    alt=(
-        "Three curves of angle against threshold for Gaussian, uniform and Laplace entries. Each "
-        "falls from its value for binarization, 37, 30 and 45 degrees, to a minimum and rises "
-        "again. Near its minimum each curve is flat; the simulated points lie on the curves."
-    ),
+    "fig-ternary",
+    "Angle between a random vector and its ternary version, against the threshold below which "
+    "entries are set to zero. Lines: the limit for $n\\to\\infty$. Points: simulated; standard "
+    "errors are smaller than the symbols. Dotted: the rule of ternary weight networks.",
+    origin,
+    alt="Three curves of angle against threshold for Gaussian, uniform and Laplace entries. Each "
+    "falls from its value for binarization, 37, 30 and 45 degrees, to a minimum and rises again. "
+    "Near its minimum each curve is flat; the simulated points lie on the curves.",
 )
 
-
 # %%
-def in_errors(simulated, exact, error):
-    """Difference in standard errors; + 0 turns a rounded −0 into 0."""
-    return ((simulated - exact) / error).astype(float).round(1) + 0.0
-
-
-pd.concat(
-    {
-        name: pd.DataFrame(
-            {
-                "limit (°)": points["exact"].round(2),
-                "diff. / s.e.": in_errors(points["angle"], points["exact"], points["angle_se"]),
-            }
-        ).set_index(thresholds.round(1))
-        for name, points in simulations.items()
-    },
-    axis=1,
-).rename_axis("threshold / E|w|")
+shown = pd.concat(points, axis=1).rename_axis("threshold / E|w|")
+table(shown, {"exact": "limit (°) | .2f", "off": "diff. / s.e. | .1f"})
 
 # %% [markdown]
 # The table gives the limit and how far the simulation is from it, in standard errors.
 #
 # The next table lists the best thresholds. Its last columns follow a rule: ternary weight
-# networks {cite}`li2016` take 0.7 times the mean size of a vector's entries, a compromise between
+# networks {cite}`li2016` take $0.7$ times the mean size of a vector's entries, a compromise between
 # uniform entries (2/3) and Gaussian ones (about 3/4). It is simulated as they do it, with the
 # mean of each vector itself.
 
 
 # %%
-def rule_quantizer(w):
-    """Ternary, each vector with its own threshold."""
-    size = np.abs(w)
-    return np.sign(w) * (size > 0.7 * size.mean(axis=-1, keepdims=True))
+def off_authors(t):
+    """Limit angle at a threshold minus the limit that the authors' plots draw, 0.5956 radians."""
+    return quantizers.limit_angle(GAUSSIAN, quantizers.ternary(t)) - np.degrees(0.5956)
 
 
-rows = {}
-for name, law in densities.items():
-    optimum = quantizers.best_ternary(law)
-    simulated, error = simulate(law, rule_quantizer)
-    rows[name] = {
-        "binary (°)": quantizers.limit_angle(law, quantizers.BINARY),
-        "best t / σ": optimum.thresholds[1] / np.sqrt(law.m2),
-        "t / E|w|": optimum.thresholds[1] / law.m1,
-        "zeros (%)": 100 * quantizers.zero_fraction(law, optimum),
-        "ternary (°)": quantizers.limit_angle(law, optimum),
-        "rule (°)": quantizers.limit_angle(law, quantizers.ternary(0.7 * law.m1)),
-        "simulated (°)": simulated,
-        "s.e.": error,
-    }
-ternary_table = pd.DataFrame(rows).T
-loss = ternary_table["rule (°)"] - ternary_table["ternary (°)"]
-glue("rule-loss-gaussian", loss["Gaussian"])
-glue("rule-loss-uniform", loss["uniform"])
-glue("rule-loss-laplace", loss["Laplace"])
-glue("ternary-gaussian", ternary_table.loc["Gaussian", "ternary (°)"])
-glue("best-threshold", ternary_table.loc["Gaussian", "best t / σ"])
-glue("best-zeros", ternary_table.loc["Gaussian", "zeros (%)"])
-glue("binary", ternary_table.loc["Gaussian", "binary (°)"])
-glue("authors-threshold", authors_threshold)
-glue("authors-law", gaussian_angle(authors_threshold))
-authors_quantizer = quantizers.ternary(authors_threshold)
-glue("authors-zeros", 100 * quantizers.zero_fraction(GAUSSIAN, authors_quantizer))
-glue("authors-angle", authors_angle)
-glue("authors-other", optimize.brentq(lambda t: gaussian_angle(t) - authors_angle, 0, 0.6))
-ternary_table.round(
-    {c: 3 if "t / " in c or c == "s.e." else 1 if "%" in c else 2 for c in ternary_table}
-)
+glue(gaussian=best.loc["Gaussian"], rule_loss=best["loss"])
+glue(authors_threshold=t_authors, authors_law=law_authors, authors_angle=np.degrees(0.5956))
+glue(authors_zeros=100 * quantizers.zero_fraction(GAUSSIAN, authors))
+glue(authors_other=optimize.brentq(off_authors, 0, 0.6))
+headings = {"binary": "binary (°) | .2f", "sigmas": "best t / σ | .3f", "means": "t / E|w| | .3f"}
+headings |= {"zeros": "zeros (%) | .1f", "ternary": "ternary (°) | .2f", "rule": "rule (°) | .2f"}
+table(best, headings | {"angle": "simulated (°) | .2f", "angle_se": "s.e. | .3f"})
 
 # %% [markdown]
-# For Gaussian entries the best threshold is {glue:text}`best-threshold:.3f`$\,\sigma$. It sets
-# {glue:text}`best-zeros:.0f` % of the entries to zero, and the angle falls from
-# {glue:text}`binary:.2f`° to {glue:text}`ternary-gaussian:.2f`°. The authors' code works at
-# {glue:text}`authors-threshold:.3f`$\,\sigma$, the ratio that it found in a trained ternary
+# For Gaussian entries the best threshold is {glue:text}`gaussian-sigmas:.3f`$\,\sigma$. It sets
+# {glue:text}`gaussian-zeros:.0f` % of the entries to zero, and the angle falls from
+# {glue:text}`gaussian-binary:.2f`° to {glue:text}`gaussian-ternary:.2f`°. The authors' code works
+# at {glue:text}`authors-threshold:.3f`$\,\sigma$, the ratio that it found in a trained ternary
 # network, with {glue:text}`authors-zeros:.0f` % zeros and an angle of
 # {glue:text}`authors-law:.2f`°: most of what a third level can give is left there. (Its plots draw
 # the limit at {glue:text}`authors-angle:.2f`°, which by {eq}`eq-ternary` belongs to
@@ -259,104 +182,57 @@ ternary_table.round(
 # that come arbitrarily close exist, but they quantize many entries together.
 
 # %%
-counts = (2, 3, 4, 8, 16)
-rows = []
-for law in (GAUSSIAN, UNIFORM):
-    for k in range(2, counts[-1] + 1):
-        quantizer = quantizers.lloyd_max(law, k)
-        error = quantizers.distortion(law, quantizer)
-        assert abs(quantizers.limit_cosine(law, quantizer) ** 2 - (1 - error)) < 1e-12
-        row = {
-            "law": law.name,
-            "k": k,
-            "bits": np.log2(k),
-            "entropy": quantizers.entropy(law, quantizer),
-            "distortion": error,
-            "angle": quantizers.limit_angle(law, quantizer),
-        }
-        if k in counts:
-            row["simulated"], row["se"] = simulate(law, quantizer)
-        rows.append(row)
-table = pd.DataFrame(rows)
-gaussian = table[table["law"] == GAUSSIAN.name].set_index("k")
-uniform = table[table["law"] == UNIFORM.name].set_index("k")
-
-
-def as_curve(label, data, bits):
-    """A curve for the figure: every k as a line, those that were simulated as points."""
-    line = pd.DataFrame({"bits": data[bits], "angle": data["angle"]})
-    chosen = data.loc[list(counts)]
-    points = {"bits": chosen[bits], "angle": chosen["simulated"], "angle_se": chosen["se"]}
-    return label, line, pd.DataFrame(points)
-
-
-bound_bits = np.linspace(0, 4.2, 106)
-figure, axes = plots.new_figure(1, 1, height=4.2)
-figures.plot_bits(
-    [
-        as_curve("Gaussian, k levels: log₂ k bits", gaussian, "bits"),
-        as_curve("Gaussian, k levels: entropy", gaussian, "entropy"),
-        as_curve("uniform, k levels: log₂ k bits", uniform, "bits"),
-    ],
-    axes[0, 0],
-    bound=(bound_bits, np.array([quantizers.rate_distortion_angle(bits) for bits in bound_bits])),
-)
+counts = [2, 3, 4, 8, 16]
+of_gaussian, of_uniform = (study.lloyd_max(law, counts, simulate) for law in (GAUSSIAN, UNIFORM))
+bits = np.linspace(0, 4.2, 106)
+bound = pd.Series([quantizers.rate_distortion_angle(b) for b in bits], bits)
+curves = {
+    "Gaussian, k levels: log₂ k bits": of_gaussian.set_index("bits"),
+    "Gaussian, k levels: entropy": of_gaussian.set_index("entropy"),
+    "uniform, k levels: log₂ k bits": of_uniform.set_index("bits"),
+}
+points = {label: curve[["angle", "angle_se"]].dropna() for label, curve in curves.items()}
+limits = {label: curve["exact"] for label, curve in curves.items()}
+figure, [[ax]] = plots.new_figure(height=4.2)
+plots.series(points, ax, theory=limits | {"bound, Gaussian entries": bound})
+ax.fill_between(bits, bound, 1, color="0.93", lw=0)
+ax.set(xlabel="bits per weight", ylabel="angle (degrees)", xlim=(0, 4.2), ylim=(3, 60))
+plots.log_axis(ax, "y", [3, 5, 10, 20, 30, 45, 60])
+ax.legend(loc="lower left")
 show(
     figure,
-    name="fig-bits",
-    caption=(
-        "Angle between a random vector and its quantization to $k = 2, 3, 4, 8, 16$ levels "
-        "(Lloyd–Max), against the bits that a weight takes. Thick line: the rate-distortion bound "
-        "for Gaussian entries; no code for them reaches into the grey region. Thin lines: the "
-        f"limit for every $k$ up to 16. Points: simulated, {samples:,} vectors of {n:,} entries "
-        f"each, seed {seed}; standard errors are smaller than the symbols."
-    ),
-    alt=(
-        "Angle on a logarithmic axis against bits per weight. The bound is a nearly straight line "
-        "that falls from 30 degrees at one bit. Gaussian entries lie above it by a factor that "
-        "grows with the bits, less if their levels are entropy-coded. Uniform entries lie on the "
-        "line."
-    ),
+    "fig-bits",
+    "Angle between a random vector and its quantization to $k = 2, 3, 4, 8, 16$ levels "
+    "(Lloyd–Max), against the bits that a weight takes. Black: the rate-distortion bound for "
+    "Gaussian entries; no code for them reaches into the grey region. Coloured lines: the limit "
+    "for every $k$ up to 16. Points: simulated; standard errors are smaller than the symbols.",
+    origin,
+    alt="Angle on a logarithmic axis against bits per weight. The bound is a nearly straight line "
+    "that falls from 30 degrees at one bit. Gaussian entries lie above it by a factor that grows "
+    "with the bits, less if their levels are entropy-coded. Uniform entries lie on the line.",
 )
 
 # %%
-chosen = gaussian.loc[list(counts)]
-bits_table = pd.DataFrame(
-    {
-        "bits": chosen["bits"],
-        "angle (°)": chosen["angle"],
-        "simulated": chosen["simulated"],
-        "diff. / s.e.": in_errors(chosen["simulated"], chosen["angle"], chosen["se"]),
-        "bound (°)": chosen["bits"].map(quantizers.rate_distortion_angle),
-        "entropy": chosen["entropy"],
-        "bound there": chosen["entropy"].map(quantizers.rate_distortion_angle),
-        "uniform (°)": uniform.loc[list(counts), "angle"],
-    }
-)
-glue("lloyd-2", bits_table.loc[2, "angle (°)"])
-glue("lloyd-3", bits_table.loc[3, "angle (°)"])
-glue("lloyd-4", bits_table.loc[4, "angle (°)"])
-glue("lloyd-8", bits_table.loc[8, "angle (°)"])
-glue("lloyd-16", bits_table.loc[16, "angle (°)"])
-glue("bound-1", bits_table.loc[2, "bound (°)"])
-glue("loss-1", bits_table.loc[2, "angle (°)"] - bits_table.loc[2, "bound (°)"])
-glue("factor-2", bits_table.loc[2, "angle (°)"] / bits_table.loc[2, "bound (°)"])
-glue("factor-16", bits_table.loc[16, "angle (°)"] / bits_table.loc[16, "bound (°)"])
-glue("factor-16-entropy", bits_table.loc[16, "angle (°)"] / bits_table.loc[16, "bound there"])
-bits_table.round(2)
+chosen = of_gaussian.loc[counts].assign(uniform=of_uniform["exact"])
+glue(lloyd=chosen["exact"], bound=chosen["bound"], loss=chosen["exact"] - chosen["bound"])
+glue(factor=chosen["exact"] / chosen["bound"])
+glue(entropy_factor=chosen["exact"] / chosen["entropy_bound"])
+headings = {"bits": "bits | .2f", "exact": "angle (°) | .2f", "angle": "simulated | .2f"}
+headings |= {"off": "diff. / s.e. | .1f", "bound": "bound (°) | .2f", "entropy": "entropy | .2f"}
+table(chosen, headings | {"entropy_bound": "bound there | .2f", "uniform": "uniform (°) | .2f"})
 
 # %% [markdown]
 # {numref}`fig-bits` compares quantizers and bound. With 2, 3, 4, 8 and 16 levels the angle is
 # {glue:text}`lloyd-2:.2f`°, {glue:text}`lloyd-3:.2f`°, {glue:text}`lloyd-4:.2f`°,
 # {glue:text}`lloyd-8:.2f`° and {glue:text}`lloyd-16:.2f`°. At one bit per weight taking the sign
-# loses {glue:text}`loss-1:.1f`° to the bound of {glue:text}`bound-1:.0f`°. So the answer to the
+# loses {glue:text}`loss-2:.1f`° to the bound of {glue:text}`bound-2:.0f`°. So the answer to the
 # question at the head of this chapter is: most of the angle is the price of one bit. No set of
 # $2^n$ directions comes nearer than the bound to most others, however cleverly it is chosen.
 #
 # With more levels the angle exceeds the bound by a factor that grows from
 # {glue:text}`factor-2:.2f` at two levels to {glue:text}`factor-16:.2f` at sixteen. A part of it is
 # won back when the levels, which are not equally frequent, are written in a code of variable
-# length; at sixteen levels the factor is {glue:text}`factor-16-entropy:.2f` then.
+# length; at sixteen levels the factor is {glue:text}`entropy-factor-16:.2f` then.
 #
 # ## Rotate, then binarize
 #
@@ -402,79 +278,64 @@ bits_table.round(2)
 # %%
 rate = 0.1  # the authors' k
 limit = quantizers.limit_angle(GAUSSIAN)
+vectors = sizes.rotations * sizes.rotated_vectors
+by_dimension = {}
 figure, axes = plots.new_figure(3, 1, height=6.6, sharex=True)
-rows = []
 for dimension, ax in zip(sizes.rotated_dimensions, axes.flat, strict=True):
     scales = rotation.exponential_scales(dimension, rate)
-    shape = (sizes.rotations * sizes.rotated_vectors, dimension)
-    x = generator.standard_normal(shape) * scales
+    x = generator.standard_normal((vectors, dimension)) * scales
     matrices = stats.ortho_group.rvs(dimension, sizes.rotations, random_state=generator)
     sample = rotation.sample_rotations(x, matrices, generator)
     pairs = angles.angle(x[::2], x[1::2])
-    figures.plot_rotation_histogram(sample, ax, pairs=pairs, limit=limit)
-    for way, cosines, exact in (
-        ("not rotated", sample.plain, rotation.scaled_mean_cosine(scales)),
-        # vectors under one rotation share it: their mean is one observation
-        ("Haar", sample.haar.mean(axis=1), mean_cosine(GAUSSIAN, dimension)),
-        ("signs + Hadamard", sample.hadamard, rotation.hadamard_mean_cosine(scales)),
-    ):
-        angle, error = quantizers.angle_of_mean(cosines)
-        rows.append((dimension, way, angle, error, np.degrees(np.arccos(exact)), pairs.std()))
-    ax.set_xlabel("angle (degrees)" if ax is axes[-1, 0] else "")
-handles, labels = axes[0, 0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    exact = {"plain": rotation.scaled_mean_cosine(scales)}
+    exact["hadamard"] = rotation.hadamard_mean_cosine(scales)
+    by_dimension[dimension] = study.rotated(sample, **exact).assign(pairs=pairs.std())
+    plots.histograms(
+        study.rotated_histograms(sample),
+        ax,
+        bins=np.arange(0, 181, 1.5),
+        beside={"two vectors": pairs},
+        lines={"limit for uniform directions": limit},
+    )
+    ax.set(title=f"n = {dimension}", xlim=(0, 180), xticks=range(0, 181, 30))
+axes[-1, 0].set_xlabel("angle (degrees)")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 padded = ", ".join(str(rotation.next_power_of_two(d)) for d in sizes.rotated_dimensions)
 show(
     figure,
-    name="fig-rotation",
-    caption=(
-        "Angle between a Gaussian vector with entries of scale $e^{0.1(i-n/2)}$ and its "
-        "binarization: as it is, after a Haar-random rotation, and after random signs and a "
-        f"Hadamard transform (in dimension {padded}). Grey: the angle between two such "
-        f"vectors. {shape[0]:,} vectors per panel under {sizes.rotations} Haar-random rotations, "
-        f"seed {seed}."
+    "fig-rotation",
+    "Angle between a Gaussian vector with entries of scale $e^{0.1(i-n/2)}$ and its binarization: "
+    "as it is, after a Haar-random rotation, and after random signs and a Hadamard transform (in "
+    f"dimension {padded}). Grey: the angle between two such vectors.",
+    origin.but(
+        words=f"{vectors:,} vectors per panel under {sizes.rotations} Haar-random rotations"
     ),
-    alt=(
-        "Histograms for n = 10, 100 and 500. Without rotation the angle is near 37 degrees for n "
-        "= 10 and much larger for the others. With either rotation it stays near 37 degrees; "
-        "under the Haar-random one the peak becomes narrow. The angle between two vectors is "
-        "spread widely about 90 degrees in all panels."
-    ),
+    alt="Histograms for n = 10, 100 and 500. Without rotation the angle is near 37 degrees for n = "
+    "10 and much larger for the others. With either rotation it stays near 37 degrees; under the "
+    "Haar-random one the peak becomes narrow. The angle between two vectors is spread widely about "
+    "90 degrees in all panels.",
 )
 
 # %%
-rotated = pd.DataFrame(
-    rows, columns=["n", "binarized", "simulated (°)", "s.e.", "exact (°)", "pair's s.d. (°)"]
-).set_index(["n", "binarized"])
-rotated.insert(
-    3,
-    "diff. / s.e.",
-    in_errors(rotated["simulated (°)"], rotated["exact (°)"], rotated["s.e."]),
-)
+rotated = pd.concat(by_dimension, names=["n", "binarized"])
 few, _, many = sizes.rotated_dimensions
-glue("n-few", few)
-glue("n-many", many)
-glue("plain-few", rotated.loc[(few, "not rotated"), "exact (°)"])
-glue("haar-few", rotated.loc[(few, "Haar"), "exact (°)"])
-glue("plain-many", rotated.loc[(many, "not rotated"), "exact (°)"])
-glue("haar-many", rotated.loc[(many, "Haar"), "exact (°)"])
-glue("hadamard-many", rotated.loc[(many, "signs + Hadamard"), "exact (°)"])
-glue("pair-sd", rotated.loc[(many, "Haar"), "pair's s.d. (°)"])
-glue("dense", many**2)
-transformed = rotation.next_power_of_two(many)
-glue("fast", transformed * int(np.log2(transformed)))
 scales = rotation.exponential_scales(many, rate)
-glue("effective", np.sum(scales**2) ** 2 / np.sum(scales**4))
-rotated.round({"simulated (°)": 2, "s.e.": 3, "exact (°)": 2, "pair's s.d. (°)": 1})
+transformed = rotation.next_power_of_two(many)
+glue(n_few=few, n_many=many, few=rotated.loc[few, "exact"], many=rotated.loc[many, "exact"])
+glue(pair_sd=rotated.loc[(many, "Haar"), "pairs"])
+glue(dense=many**2, fast=transformed * int(np.log2(transformed)))
+glue(effective=np.sum(scales**2) ** 2 / np.sum(scales**4))
+headings = {"angle": "simulated (°) | .2f", "angle_se": "s.e. | .3f", "exact": "exact (°) | .2f"}
+table(rotated, headings | {"off": "diff. / s.e. | .1f", "pairs": "pair's s.d. (°) | .1f"})
 
 # %% [markdown]
 # {numref}`fig-rotation` shows what the rotation does. For $n =$ {glue:text}`n-few` the scales
-# differ little and there is little to gain: {glue:text}`plain-few:.1f`° without and
-# {glue:text}`haar-few:.1f`° with a rotation. For $n =$ {glue:text}`n-many` the vector is in effect
+# differ little and there is little to gain: {glue:text}`few-not-rotated:.1f`° without and
+# {glue:text}`few-haar:.1f`° with a rotation. For $n =$ {glue:text}`n-many` the vector is in effect
 # one of $(\sum s_i^2)^2/\sum s_i^4 \approx$ {glue:text}`effective:.0f` entries, and its binary
-# version spends most bits on the others: {glue:text}`plain-many:.1f`°. After a Haar-random
-# rotation it is {glue:text}`haar-many:.1f`°. The Hadamard transform comes to
-# {glue:text}`hadamard-many:.1f`° on average, since a sum of few terms with random signs is less
+# version spends most bits on the others: {glue:text}`many-not-rotated:.1f`°. After a Haar-random
+# rotation it is {glue:text}`many-haar:.1f`°. The Hadamard transform comes to
+# {glue:text}`many-hadamard:.1f`° on average, since a sum of few terms with random signs is less
 # often near zero than a Gaussian number is, and it varies more from vector to vector. It takes
 # {glue:text}`fast:,` additions instead of {glue:text}`dense:,` multiplications; those are counts of
 # operations, not times.
@@ -487,7 +348,7 @@ rotated.round({"simulated (°)": 2, "s.e.": 3, "exact (°)": 2, "pair's s.d. (°
 # ## When a rotation hurts
 #
 # A Haar-random rotation forgets what it was given. It takes *every* vector to
-# {glue:text}`binary:.0f`°, the good ones too. For large $n$ it helps where
+# {glue:text}`gaussian-binary:.0f`°, the good ones too. For large $n$ it helps where
 # $\lVert w\rVert_1/(\sqrt n\,\lVert w\rVert_2) < \sqrt{2/\pi}$, and does harm where the vector lies
 # nearer to a binary one than that. {numref}`fig-rotation-kinds` compares kinds of vectors from the
 # most uneven, an axis, to the evenest. “Half clipped” stands for what clipping to $[-1, 1]$ can do
@@ -496,102 +357,48 @@ rotated.round({"simulated (°)": 2, "s.e.": 3, "exact (°)": 2, "pair's s.d. (°
 
 # %%
 size = 512  # a power of two, so that the Hadamard transform appends no zeros
-count = sizes.rotations * sizes.rotated_vectors
-tenth = size // 10
-scales = rotation.exponential_scales(size, rate)
-
-
-def equal_entries(k):
-    """The first k entries 1, the others 0; one vector, repeated."""
-    return np.tile((np.arange(size) < k).astype(float), (count, 1))
-
-
-signs = 2.0 * generator.integers(0, 2, (count, size)) - 1
-flat = generator.uniform(-1, 1, (count, size))
-clipped = np.where(generator.random((count, size)) < 0.5, signs, flat)
-gaussians = generator.standard_normal((count, size))
-everywhere = rotation.hadamard_mean_cosine(np.ones(size))
-kinds = {  # vectors, mean cosine not rotated, mean cosine after Hadamard where it is known
-    "an axis": (equal_entries(1), size**-0.5, rotation.rademacher_mean_cosine(1)),
-    "two equal entries": (
-        equal_entries(2),
-        (2 / size) ** 0.5,
-        rotation.rademacher_mean_cosine(2),
-    ),
-    "exponential scales": (
-        gaussians * scales,
-        rotation.scaled_mean_cosine(scales),
-        rotation.hadamard_mean_cosine(scales),
-    ),
-    "a tenth of the entries": (
-        equal_entries(tenth),
-        (tenth / size) ** 0.5,
-        rotation.rademacher_mean_cosine(tenth),
-    ),
-    "Laplace": (LAPLACE.draw(generator, (count, size)), None, None),
-    "Gaussian": (gaussians, mean_cosine(GAUSSIAN, size), everywhere),
-    "uniform": (flat, mean_cosine(UNIFORM, size), None),
-    "half clipped": (clipped, None, None),
-    "±1": (signs, 1.0, rotation.rademacher_mean_cosine(size)),
-}
-haar_exact = mean_cosine(GAUSSIAN, size)
+kinds = study.kinds_of_vectors(size, vectors, rate, generator)
 matrices = stats.ortho_group.rvs(size, sizes.rotations, random_state=generator)
-rows = {}
-for kind, (x, plain_exact, hadamard_exact) in kinds.items():
-    sample = rotation.sample_rotations(x, matrices, generator)
-    row = rows[kind] = {}
-    for way, cosines, exact in (
-        ("plain", sample.plain, plain_exact),
-        ("haar", sample.haar.mean(axis=1), haar_exact),
-        ("hadamard", sample.hadamard, hadamard_exact),
-    ):
-        row[way], row[f"{way}_se"] = quantizers.angle_of_mean(cosines)
-        row[f"{way}_exact"] = np.nan if exact is None else np.degrees(np.arccos(exact))
-kind_table = pd.DataFrame(rows).T
-figure, axes = plots.new_figure(1, 1, height=4.0)
-figures.plot_rotation_kinds(kind_table, axes[0, 0])
+found = {
+    kind: study.rotated(
+        rotation.sample_rotations(x, matrices, generator), plain=plain, hadamard=hadamard
+    )
+    for kind, (x, plain, hadamard) in kinds.items()
+}
+by_kind = pd.concat(found, names=["vectors", "binarized"])
+by_way = {way: by_kind.xs(way, level="binarized") for way in study.WAYS}
+figure, [[ax]] = plots.new_figure(height=4.0)
+plots.by_layer(by_way, ax, column="angle", sideways=True)
+ax.set(xlabel="angle to the binarization (degrees)", xlim=(-3, 93), xticks=[0, 30, 45, 60, 90])
+ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 show(
     figure,
-    name="fig-rotation-kinds",
-    caption=(
-        f"Angle of the mean cosine between vectors of {size} entries and their binarization, as "
-        f"they are and after rotations. {count:,} vectors of each kind under {sizes.rotations} "
-        f"Haar-random rotations, seed {seed}; standard errors are smaller than the symbols. An "
-        "axis, two and a tenth of equal entries are one vector each; their Hadamard transforms "
-        "have new random signs every time."
-    ),
-    alt=(
-        "Nine kinds of vectors, from an axis to vectors of entries plus and minus one. Not "
-        "rotated, the angle falls from nearly a right angle to zero. After a Haar-random rotation"
-        " it is 37 degrees for all. After signs and Hadamard it is near 37 for most, but zero for"
-        " an axis and 45 degrees for two equal entries."
-    ),
+    "fig-rotation-kinds",
+    f"Angle of the mean cosine between vectors of {size} entries and their binarization, as they "
+    "are and after rotations; standard errors are smaller than the symbols. An axis, two and a "
+    "tenth of equal entries are one vector each; their Hadamard transforms have new random signs "
+    "every time.",
+    origin.but(words=f"{vectors:,} vectors of each kind under {sizes.rotations} rotations"),
+    alt="Nine kinds of vectors, from an axis to vectors of entries plus and minus one. Not "
+    "rotated, the angle falls from nearly a right angle to zero. After a Haar-random rotation it "
+    "is 37 degrees for all. After signs and Hadamard it is near 37 for most, but zero for an axis "
+    "and 45 degrees for two equal entries.",
 )
 
 # %%
-glue("axis-haar", kind_table.loc["an axis", "haar"])
-glue("axis-plain", kind_table.loc["an axis", "plain"])
-glue("axis-hadamard", abs(kind_table.loc["an axis", "hadamard"]))
-glue("two-hadamard", kind_table.loc["two equal entries", "hadamard"])
-glue("uniform-plain", kind_table.loc["uniform", "plain"])
-glue("uniform-haar", kind_table.loc["uniform", "haar"])
-glue("clipped-plain", kind_table.loc["half clipped", "plain"])
-glue("clipped-haar", kind_table.loc["half clipped", "haar"])
-glue("signs-haar", kind_table.loc["±1", "haar"])
-shown = kind_table[
-    ["plain", "plain_exact", "haar", "haar_exact", "hadamard", "hadamard_exact"]
-].abs()
-shown.columns = ["not rotated (°)", "exact", "Haar (°)", "exact", "Hadamard (°)", "exact"]
-shown.round(1).astype(object).where(shown.notna(), "")
+angle = by_kind["angle"].unstack("binarized")
+glue(axis=angle.loc["an axis"], two=angle.loc["two equal entries"], uniform=angle.loc["uniform"])
+glue(clipped=angle.loc["half clipped"], signs=angle.loc["±1"])
+table(pd.concat(by_way, axis=1), {"angle": "angle (°) | .1f", "exact": "exact | .1f"}, gap="")
 
 # %% [markdown]
-# An axis goes from {glue:text}`axis-plain:.1f`° to {glue:text}`axis-haar:.0f`° under a
+# An axis goes from {glue:text}`axis-not-rotated:.1f`° to {glue:text}`axis-haar:.0f`° under a
 # Haar-random rotation, and to {glue:text}`axis-hadamard:.0f`° under the Hadamard transform, which
 # takes it to a vector of equal sizes. Two equal entries are the worst case of the bound,
 # {glue:text}`two-hadamard:.0f`°. For even vectors the rotation does harm: uniform entries go from
-# {glue:text}`uniform-plain:.1f`° to {glue:text}`uniform-haar:.1f`°, the half clipped ones from
-# {glue:text}`clipped-plain:.1f`° to {glue:text}`clipped-haar:.1f`°, and vectors that are binary
-# already, from 0° to {glue:text}`signs-haar:.1f`°.
+# {glue:text}`uniform-not-rotated:.1f`° to {glue:text}`uniform-haar:.1f`°, the half clipped ones
+# from {glue:text}`clipped-not-rotated:.1f`° to {glue:text}`clipped-haar:.1f`°, and vectors that are
+# binary already, from 0° to {glue:text}`signs-haar:.1f`°.
 #
 # That is the difference between weights and data. The latent weights of a binary network are
 # clipped to the cube, and what training moves towards its corners a rotation would move away.
@@ -621,7 +428,7 @@ for t in (0.1, 1 / 3, 0.8):
 assert np.isclose(quantizers.best_ternary(UNIFORM).thresholds[1], 1 / 3)
 uniform_angle = quantizers.limit_angle(UNIFORM, quantizers.ternary(1 / 3))
 assert np.isclose(uniform_angle, np.degrees(np.arcsin(1 / 3)))
-glue("solution-uniform", uniform_angle)
+glue(solution_uniform=uniform_angle)
 
 # %% [markdown]
 # **2. On the bound.** In {numref}`fig-bits` the uniform entries lie on the bound for Gaussian ones.
@@ -640,36 +447,32 @@ glue("solution-uniform", uniform_angle)
 
 # %% tags=["hide-cell"]
 for k in counts:
-    assert np.isclose(uniform.loc[k, "distortion"], k**-2.0)
-    assert np.isclose(uniform.loc[k, "angle"], quantizers.rate_distortion_angle(np.log2(k)))
+    assert np.isclose(quantizers.distortion(UNIFORM, quantizers.lloyd_max(UNIFORM, k)), k**-2.0)
+    assert np.isclose(of_uniform.loc[k, "exact"], quantizers.rate_distortion_angle(np.log2(k)))
 shannon = 6 / (np.pi * np.e) / 4
 assert np.isclose(shannon, 2.0 ** (2 * 1 - 2 * 1) / (2 * np.pi * np.e) / UNIFORM.m2)
-glue("solution-shannon", np.degrees(np.arcsin(np.sqrt(shannon))))
+glue(solution_shannon=np.degrees(np.arcsin(np.sqrt(shannon))))
 
 # %% [markdown]
-# **3. Laplace entries.** The rule of 0.7 mean sizes costs the Laplace distribution more than a
+# **3. Laplace entries.** The rule of $0.7$ mean sizes costs the Laplace distribution more than a
 # degree. Which multiple of $E|w|$ is the best, and what fraction of the entries becomes zero?
 #
 # ```{dropdown} Solution 3
 # For the density $\frac12e^{-|w|}$ the mean size is 1, and the entries beyond $t$ exceed it by 1 on
 # average, whatever $t$ is (the exponential distribution has no memory). The best threshold is half
 # the mean size of those that pass, $t = \frac12(t+1)$, so $t = 1$: the mean size itself. Then
-# $\cos^2 = \frac12(1+t)^2e^{-t} = 2/e$, an angle of {glue:text}`solution-laplace:.2f`° with
-# $1 - 1/e =$ {glue:text}`solution-zeros:.0f` % zeros. The rule gives
-# {glue:text}`solution-rule:.2f`°.
+# $\cos^2 = \frac12(1+t)^2e^{-t} = 2/e$, an angle of {glue:text}`laplace-ternary:.2f`° with
+# $1 - 1/e =$ {glue:text}`laplace-zeros:.0f` % zeros. The rule gives
+# {glue:text}`laplace-rule:.2f`°.
 # ```
 
 # %% tags=["hide-cell"]
-laplace = quantizers.best_ternary(LAPLACE)
-laplace_angle = quantizers.limit_angle(LAPLACE, laplace)
-rule_angle = quantizers.limit_angle(LAPLACE, quantizers.ternary(0.7 * LAPLACE.m1))
-assert np.isclose(laplace.thresholds[1], 1)
-assert np.isclose(np.cos(np.radians(laplace_angle)) ** 2, 2 / np.e)
-assert np.isclose(quantizers.zero_fraction(LAPLACE, laplace), 1 - 1 / np.e)
-assert np.isclose(np.cos(np.radians(rule_angle)) ** 2, 1.7**2 * np.exp(-0.7) / 2)
-glue("solution-laplace", laplace_angle)
-glue("solution-zeros", 100 * quantizers.zero_fraction(LAPLACE, laplace))
-glue("solution-rule", rule_angle)
+by_rule = best.loc["Laplace"]
+assert np.isclose(by_rule["means"], 1)
+assert np.isclose(np.cos(np.radians(by_rule["ternary"])) ** 2, 2 / np.e)
+assert np.isclose(by_rule["zeros"], 100 * (1 - 1 / np.e))
+assert np.isclose(np.cos(np.radians(by_rule["rule"])) ** 2, 1.7**2 * np.exp(-0.7) / 2)
+glue(laplace=by_rule)
 
 # %% [markdown]
 # **4. Equal entries under Hadamard.** Find the mean cosine {eq}`eq-signs` for a vector of $k$ equal
@@ -679,9 +482,9 @@ glue("solution-rule", rule_angle)
 # It is $E|S_k|/\sqrt k$ with the sum $S_k$ of $k$ random signs, the end of a random walk. An even
 # walk can end at zero, and an entry that is zero contributes nothing to the cosine. Counting paths,
 # $E|S_k| = 2^{1-k}\lceil k/2\rceil\binom{k}{\lceil k/2\rceil}$. For $k = 1, 2, 3, 4$ the angle of
-# the mean cosine is {glue:text}`solution-k1:.1f`°, {glue:text}`solution-k2:.1f`°,
-# {glue:text}`solution-k3:.1f`° and {glue:text}`solution-k4:.1f`°; by the central limit theorem it
-# tends to that of a Gaussian number, {glue:text}`binary:.2f`°.
+# the mean cosine is {glue:text}`solution-k-1:.1f`°, {glue:text}`solution-k-2:.1f`°,
+# {glue:text}`solution-k-3:.1f`° and {glue:text}`solution-k-4:.1f`°; by the central limit theorem it
+# tends to that of a Gaussian number, {glue:text}`gaussian-binary:.2f`°.
 # ```
 
 # %% tags=["hide-cell"]
@@ -689,11 +492,6 @@ for k in range(1, 11):
     walks = 2 * (np.arange(2**k)[:, None] >> np.arange(k) & 1) - 1  # all of them
     counted = np.abs(walks.sum(axis=1)).mean() / np.sqrt(k)
     assert np.isclose(rotation.rademacher_mean_cosine(k), counted)
-walk_angles = {
-    k: np.degrees(np.arccos(rotation.rademacher_mean_cosine(k))) for k in (1, 2, 3, 4, 10_000)
-}
-assert abs(walk_angles[10_000] - limit) < 0.01
-glue("solution-k1", walk_angles[1])
-glue("solution-k2", walk_angles[2])
-glue("solution-k3", walk_angles[3])
-glue("solution-k4", walk_angles[4])
+cosines = pd.Series({k: rotation.rademacher_mean_cosine(k) for k in (1, 2, 3, 4, 10_000)})
+assert abs(np.degrees(np.arccos(cosines[10_000])) - limit) < 0.01
+glue(solution_k=np.degrees(np.arccos(cosines)))

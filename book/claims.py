@@ -54,15 +54,15 @@ preset = "book"  # which executed chapters to read: smoke, book or paper
 # %% tags=["full-width"]
 from IPython.display import display
 
-from bnn_geometry.book import claims, ledger_table
+from bnn_geometry.book import claims, ledger, ledger_table
 from bnn_geometry.book.display import glue
 
-rows = claims.ledger(preset)
+rows = ledger.ledger(preset)
 table = {"text/html": ledger_table.as_html(rows), "text/plain": ledger_table.as_text(rows)}
 display(table, raw=True)
 
 # %%
-counts = claims.counts(rows)
+counts = ledger.counts(rows)
 glue("claims", len(rows))
 glue("holds", counts[claims.HOLDS])
 glue("in-part", counts[claims.IN_PART])

@@ -57,34 +57,31 @@ import pandas as pd
 import torch
 
 from bnn_geometry import data, training
-from bnn_geometry.book import claims, presets
-from bnn_geometry.book.display import glue, show, width
-from bnn_geometry.book.plots import dot_products as figures
-from bnn_geometry.book.plots import style as plots
-from bnn_geometry.book.plots import training as training_figures
-from bnn_geometry.geometry.binarized_angle import angle_sd
-from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM, empirical
+from bnn_geometry.book import plots, presets, records
+from bnn_geometry.book.display import Origin, glue, show, span, table, width
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
 from bnn_geometry.geometry.quantizers import limit_angle
 from bnn_geometry.networks import batch_norm, conversion
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.probing import bases, controls, directions, dot_products, layer_inputs, results
+from bnn_geometry.probing import bases, controls, directions, dot_products, layer_tables, results
+from bnn_geometry.probing.layer_inputs import sample_inputs
 from bnn_geometry.probing.weights import weight_angles
 
 sizes = presets.sizes("dot_products", preset)
-images = images or sizes.probe_images
 cifar10 = data.load("cifar10", source=source)
 run = training.live_run(sizes.convnet, cifar10, seed=seed)
-test_images = cifar10.test.sample(images, seed).images
-images = len(test_images)
-glue("images", images)
-glue("error", 100 * run.kept["test_error"])
-glue("data", cifar10.provenance.title)
+test_split = cifar10.test.sample(images or sizes.probe_images, seed)
+test_images, images = test_split.images, len(test_split.images)
+origin = Origin(cifar10.provenance, images, run.recipe.width, preset=preset, seed=seed)
+about = {"preset": preset, "data": cifar10.provenance}  # what the ledger notes of a record
+glue(images=images, error=100 * run.kept["test_error"], data=cifar10.provenance.title)
 
 network = run.network()
-comparisons = (dot_products.WEIGHTS, dot_products.ACTIVATIONS)
-measured_now = dot_products.probe(network, test_images, comparisons)
-trained = measured_now["weights"]
-untrained = dot_products.probe_weights(run.untrained(), test_images)
+layers = weight_layers(network)
+comparisons = dot_products.WEIGHTS, dot_products.ACTIVATIONS
+measured = dot_products.probe(network, test_images, comparisons)
+trained = dot_products.as_table(measured["weights"])
+untrained = dot_products.as_table(dot_products.probe_weights(run.untrained(), test_images))
 assert len(trained) == len(untrained) == 9
 
 # %% [markdown]
@@ -98,41 +95,27 @@ assert len(trained) == len(untrained) == 9
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plots.new_figure(3, 3, height=8.4)
-for statistics, ax in zip(trained, axes.flat, strict=True):
-    plots.plot_dot_products(statistics, ax)
-figure.suptitle(f"{cifar10.provenance.title}, {images} test images")
+plots.clouds(measured["weights"], axes)
+figure.suptitle(origin.title)
 show(
     figure,
-    name="fig-dot-products",
-    caption=(
-        "Figure 3 of the paper. Dot products of the activations with the binary weights "
-        "(horizontal) and with the latent weights (vertical) in every weight layer of the trained "
-        f"network, all filters together; line: regression; $r$: Pearson correlation. {images} test "
-        f"images of {cifar10.provenance.title}; network of width {width(run.recipe.width)}, "
-        f"preset {preset}, seed {seed}."
-    ),
-    alt=(
-        "Nine two-dimensional histograms, one per weight layer, each an elongated cloud along a "
-        "rising line: the dot products with binary and with latent weights are correlated. The "
-        "correlation of each layer stands in its title."
-    ),
+    "fig-dot-products",
+    "Figure 3 of the paper. Dot products of the activations with the binary weights (horizontal) "
+    "and with the latent weights (vertical) in every weight layer of the trained network, all "
+    "filters together; line: regression; $r$: Pearson correlation.",
+    origin,
+    alt="Nine two-dimensional histograms, one per weight layer, each an elongated cloud along a "
+    "rising line: the dot products with binary and with latent weights are correlated. The "
+    "correlation of each layer stands in its title.",
 )
 
 # %% tags=["nbval-ignore-output"]
-table = dot_products.as_table(trained)
-table_untrained = dot_products.as_table(untrained)
-assert table["r"].between(-1, 1).all()
-dot_products.for_readers(table).join(
-    dot_products.for_readers(table_untrained)[["r", "median r of a filter"]].add_prefix(
-        "untrained: "
-    )
-)
-
-# %% tags=["nbval-ignore-output"]
-assert len(table) == 9
-claims.record_layers(
-    "dot-products", table, preset=preset, data=cifar10.provenance, figure="fig-dot-products"
-)
+assert trained["r"].between(-1, 1).all()
+records.record_layers("dot-products", trained, figure="fig-dot-products", **about)
+headings = {"n": "n", "r": "r | .3f", "filter_r": "median r of a filter | .3f"}
+headings |= {"disagreement": "different sign (%) | .1%"}
+beside = {"untrained_r": "untrained: r | .3f", "untrained_filter_r": "untrained: median r | .3f"}
+table(trained.join(untrained.add_prefix("untrained_")), headings | beside)
 
 # %% [markdown]
 # ### The paper's network, all test images
@@ -150,47 +133,32 @@ claims.record_layers(
 
 # %%
 WIDE = "cifar10-convnet-fast-w1-s1"
-wide = training.published_run(WIDE)
-wide_probed = results.published(WIDE)
-wide_images = f"{wide_probed.images:,} test images of {wide_probed.data.title}"
+wide, wide_probed = training.published_run(WIDE), results.published(WIDE)
 wide_table = dot_products.as_table(wide_probed.statistics["weights"])
+about_wide = {"preset": preset, "data": wide_probed.data, "run": WIDE}
+made = f"published run, {len(wide.history)} epochs, not made by this build"
+wide_origin = Origin(wide_probed.data, wide_probed.images, wide.recipe.width, made)
 figure, axes = plots.new_figure(3, 3, height=8.4)
-for statistics, ax in zip(wide_probed.statistics["weights"], axes.flat, strict=True):
-    plots.plot_dot_products(statistics, ax)
-figure.suptitle(f"published run, width {width(wide.recipe.width)}, {wide_images}")
+plots.clouds(wide_probed.statistics["weights"], axes)
+figure.suptitle(f"published run, width {width(wide.recipe.width)}, {wide_origin.title}")
 show(
     figure,
-    name="fig-wide-dot-products",
-    caption=(
-        "Figure 3 of the paper for the published run, as {numref}`fig-dot-products`. Width "
-        f"{width(wide.recipe.width)}, {len(wide.history)} epochs, test error "
-        f"{100 * wide.kept['test_error']:.1f} %; {wide_images}; not made by this build."
-    ),
-    alt=(
-        "Nine two-dimensional histograms, one per weight layer, each an elongated cloud along a "
-        "rising line, narrower than in the figure before. The correlation of each layer stands in "
-        "its title."
-    ),
+    "fig-wide-dot-products",
+    "Figure 3 of the paper for the published run, as {numref}`fig-dot-products`; test error "
+    f"{100 * wide.kept['test_error']:.1f} %.",
+    wide_origin,
+    alt="Nine two-dimensional histograms, one per weight layer, each an elongated cloud along a "
+    "rising line, narrower than in the figure before. The correlation of each layer stands in its "
+    "title.",
 )
 
 # %%
-claims.record_layers(
-    "dot-products",
-    wide_table,
-    preset=preset,
-    data=wide_probed.data,
-    figure="fig-wide-dot-products",
-    run=WIDE,
-)
-deeper = wide_table.drop(index="conv1")
-glue("published-images", f"{wide_probed.images:,}")
-glue("published-data", wide_probed.data.title)
-glue("published-epochs", len(wide.history))
-glue("wide-first", wide_table.loc["conv1", "r"])
-glue("wide-low", deeper["r"].min())
-glue("wide-high", deeper["r"].max())
-glue("wide-first-low", wide_table.loc["conv1", "filter_r_25"])
-dot_products.for_readers(wide_table)
+records.record_layers("dot-products", wide_table, figure="fig-wide-dot-products", **about_wide)
+glue(published_images=f"{wide_probed.images:,}", published_data=wide_probed.data.title)
+glue(published_epochs=len(wide.history), wide=span(wide_table.drop("conv1")["r"]))
+first = wide_table.loc["conv1"]
+glue(wide_first=first["r"], wide_first_low=first["filter_r_25"])
+table(wide_table, headings)
 
 # %% [markdown]
 # There $r$ is {glue:text}`wide-first:.2f` in the first layer, where a quarter of the filters are
@@ -209,60 +177,44 @@ dot_products.for_readers(wide_table)
 # that differences between filters do not count as correlation.
 
 # %% tags=["nbval-ignore-output"]
-figure, axes = plots.new_figure(height=3.8)
-plots.plot_r_by_layer([("trained", table), ("untrained", table_untrained)], axes[0, 0])
-axes[0, 0].axhline(np.sqrt(3) / 2, color="black", lw=1, ls="--")
-axes[0, 0].set_title(f"{cifar10.provenance.title}, {images} test images")
+white = {r"$\sqrt{3}/2$": np.sqrt(3) / 2}
+figure, [[ax]] = plots.new_figure(height=3.8)
+plots.by_layer({"trained": trained, "untrained": untrained}, ax, column="filter_r", lines=white)
+ax.set(title=origin.title, ylabel="r of a filter (median, quartiles)")
+ax.legend(loc="lower right")
 show(
     figure,
-    name="fig-r-by-layer",
-    caption=(
-        "Correlation of $x\\cdot w^b$ with $x\\cdot w^c$ within a filter: median and quartiles of "
-        "each layer, trained and untrained. Dashed: what white inputs and uniform "
-        f"weights would give, $\\sqrt{{3}}/2$. {images} test images of {cifar10.provenance.title}; "
-        f"preset {preset}, seed {seed}."
-    ),
-    alt=(
-        "Median correlation of a filter for nine layers, with quartiles, for the trained network "
-        "(circles) and the untrained one (squares), and a dashed line at 0.87."
-    ),
+    "fig-r-by-layer",
+    "Correlation of $x\\cdot w^b$ with $x\\cdot w^c$ within a filter: median and quartiles of each "
+    "layer, trained and untrained. Dashed: what white inputs and uniform weights would give, "
+    "$\\sqrt{3}/2$.",
+    origin,
+    alt="Median correlation of a filter for nine layers, with quartiles, for the trained network "
+    "(circles) and the untrained one (squares), and a dashed line at the square root of three, "
+    "halved.",
 )
 
 # %% tags=["nbval-ignore-output"]
-inner = [name for name in table.index if name.startswith("conv") and name != "conv1"]
-first = table.loc["conv1", "filter_r"]
-for found, where in (
-    (table, {"data": cifar10.provenance, "figure": "fig-r-by-layer"}),
-    (wide_table, {"data": wide_probed.data, "figure": "fig-wide-dot-products", "run": WIDE}),
+inner = [name for name in trained.index if name.startswith("conv") and name != "conv1"]
+for found, of in (
+    (trained, about | {"figure": "fig-r-by-layer"}),
+    (wide_table, about_wide | {"figure": "fig-wide-dot-products"}),
 ):
+    r, error = found["filter_r"], found["filter_r_se"]
     for layer in inner:
-        claims.record(
-            "low-dimension-weaker",
-            found.loc[layer, "filter_r"] - found.loc["conv1", "filter_r"],
-            uncertainty=np.hypot(*found.loc[[layer, "conv1"], "filter_r_se"]),
-            preset=preset,
-            note=f"layer {layer}",
-            **where,
-        )
-assert table["filter_r"].between(-1, 1).all()
-weaker = bool(first < table.loc[inner, "filter_r"].min())
-gain = table["filter_r"] - table_untrained["filter_r"]
+        of["uncertainty"] = np.hypot(error[layer], error["conv1"])
+        more = r[layer] - r["conv1"]
+        records.record("low-dimension-weaker", more, note=f"layer {layer}", **of)
+r = trained["filter_r"]
+assert r.between(-1, 1).all()
+gain = r - untrained["filter_r"]
 angles = weight_angles(network)
-cosines = np.cos(np.radians(angles.groupby("layer")["angle"].median()))
-glue("cosine-low", cosines.min())
-glue("cosine-high", cosines.max())
-glue("r-first-least", np.nanmin(trained[0].filter_r))
-glue("pooled-untrained", table_untrained.loc["conv1", "r"])
-glue("pooled-trained", table.loc["conv1", "r"])
-glue("r-first", first)
-glue("r-low", table.loc[inner, "filter_r"].min())
-glue("r-high", table.loc[inner, "filter_r"].max())
-glue("ordering", "is weaker" if weaker else "is not weaker")
-glue("gain-low", gain.min())
-glue("gain-high", gain.max())
-glue("gains", int((gain > 0).sum()))
-glue("layers", len(gain))
-gain.round(3).to_frame("trained − untrained, median r")
+glue(cosine=span(np.cos(np.radians(angles.groupby("layer")["angle"].median()))))
+glue(r=span(r[inner]), r_first=r["conv1"], gain=span(gain), layers=len(gain))
+glue(r_first_least=np.nanmin(measured["weights"][0].filter_r), gains=int((gain > 0).sum()))
+glue(pooled_untrained=untrained.loc["conv1", "r"], pooled_trained=trained.loc["conv1", "r"])
+glue(ordering="is weaker" if r["conv1"] < r[inner].min() else "is not weaker")
+table(gain.to_frame("trained − untrained, median r"), ".3f")
 
 # %% [markdown]
 # In this network the median correlation of a filter is {glue:text}`r-first:.2f` in the first
@@ -300,64 +252,33 @@ gain.round(3).to_frame("trained − untrained, median r")
 
 # %% tags=["nbval-ignore-output"]
 generator = torch.Generator().manual_seed(seed)
-layers = weight_layers(network)
-test_sample = layer_inputs.sample_inputs(
-    network, test_images, samples=sizes.input_samples, generator=generator
-)
-by_control = {
-    name: controls.quartile_table(
-        controls.control_correlations(layer.weight, test_sample[name].x, generator)
-    )
-    for name, layer in layers.items()
-}
-
-
-def of_control(control: str) -> pd.DataFrame:
-    """Quartiles of one control, by layer."""
-    rows = {name: found.loc[control] for name, found in by_control.items()}
-    return pd.DataFrame(rows).T.assign(n=[layer.fan_in for layer in layers.values()])
-
-
-shown = [
-    ("trained", of_control("measured")),
-    ("untrained", table_untrained),
-    *((name, of_control(name)) for name in ("permuted inputs", "random weights", "wrong pairing")),
-]
-figure, axes = plots.new_figure(height=4.2)
-figures.plot_r_of_controls(shown, axes[0, 0])
-axes[0, 0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=5)
-axes[0, 0].set_title(f"{cifar10.provenance.title}, {images} test images")
+draw = {"samples": sizes.input_samples, "generator": generator}
+test_sample = sample_inputs(network, test_images, **draw)
+by_control = layer_tables.control_tables(network, test_sample, generator)
+names = ("permuted inputs", "random weights", "wrong pairing")
+shown = {"trained": by_control["measured"], "untrained": untrained}
+shown |= {name: by_control[name] for name in names}
+figure, [[ax]] = plots.new_figure(height=4.2)
+plots.by_layer(shown, ax, column="filter_r")
+ax.set(title=origin.title, ylabel="r of a filter (median, quartiles)")
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=5)
 show(
     figure,
-    name="fig-controls",
-    caption=(
-        "Correlation of $x\\cdot w^b$ with $x\\cdot w^c$ within a filter, and what it is compared "
-        "with: median and quartiles of each layer. "
-        f"{sizes.input_samples:,} input vectors at most of each layer, from {images} test images "
-        "of "
-        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
-        f"{seed}."
-    ),
-    alt=(
-        "Medians with quartiles of five correlations for each of nine layers: trained, untrained, "
-        "permuted inputs, random weights, wrong pairing. The table below has the medians."
-    ),
+    "fig-controls",
+    "Correlation of $x\\cdot w^b$ with $x\\cdot w^c$ within a filter, and its controls: median and "
+    "quartiles of each layer.",
+    origin.but(words=f"{sizes.input_samples:,} input vectors at most of each layer"),
+    alt="Medians with quartiles of five correlations for each of nine layers: trained, untrained, "
+    "permuted inputs, random weights, wrong pairing. The table below has the medians.",
 )
 
 # %% tags=["nbval-ignore-output"]
-medians = pd.DataFrame({label: found["filter_r"] for label, found in shown})
+medians = pd.DataFrame({label: found["filter_r"] for label, found in shown.items()})
 assert (medians.drop(columns="wrong pairing") > 0).all(axis=None)
-alignment = medians["trained"] - medians["random weights"]
-geometry = medians["permuted inputs"]
-glue("geometry-low", geometry.min())
-glue("geometry-high", geometry.max())
-glue("dealt-low", medians["random weights"].min())
-glue("dealt-high", medians["random weights"].max())
-glue("alignment-low", alignment.min())
-glue("alignment-high", alignment.max())
-glue("wrong-high", medians["wrong pairing"].abs().max())
-glue("wrong-high-layer", medians["wrong pairing"].abs().idxmax())
-medians.astype(float).round(3)
+glue(geometry=span(medians["permuted inputs"]), dealt=span(medians["random weights"]))
+glue(alignment=span(medians["trained"] - medians["random weights"]))
+glue(wrong=span(medians["wrong pairing"].abs()))
+table(medians, ".3f")
 
 # %% [markdown]
 # With permuted inputs the medians lie between {glue:text}`geometry-low:.2f` and
@@ -366,7 +287,7 @@ medians.astype(float).round(3)
 # {glue:text}`dealt-low:.2f` and {glue:text}`dealt-high:.2f`; the trained weights are above them by
 # {glue:text}`alignment-low:+.2f` to {glue:text}`alignment-high:+.2f`, which is what alignment with
 # the inputs adds. The wrong pairing has a median of up to {glue:text}`wrong-high:.2f` in size
-# ({glue:text}`wrong-high-layer`): it need not vanish where the inputs are not white, since two
+# ({glue:text}`wrong-high-at`): it need not vanish where the inputs are not white, since two
 # filters then share directions of large variance.
 #
 # ## Predicting r from the covariance
@@ -381,104 +302,62 @@ medians.astype(float).round(3)
 
 # %% tags=["nbval-ignore-output"]
 train_split = cifar10.train.sample(sizes.converted_images, seed)
-train_sample = layer_inputs.sample_inputs(
-    network, train_split.images, samples=sizes.input_samples, generator=generator
-)
-kept = (10, 100)
-predicted = {
-    name: controls.predicted_correlations(layer, train_sample[name].x, components=kept, seed=seed)
-    for name, layer in layers.items()
-}
-measured = {s.layer: s.filter_r for s in trained}
+train_sample = sample_inputs(network, train_split.images, **draw)
+predicted = layer_tables.predictions(network, train_sample, measured["weights"], seed=seed)
+from_training = origin.but(words=f"with {len(train_split.images):,} training images")
 figure, axes = plots.new_figure(3, 3, height=8.0)
-for ax, name in zip(axes.flat, layers, strict=True):
-    points = pd.DataFrame({"predicted": predicted[name]["covariance"], "measured": measured[name]})
-    figures.plot_predictions(points, ax, title=name)
-for ax in axes[-1]:
-    ax.set_xlabel("r, predicted")
-for ax in axes[:, 0]:
-    ax.set_ylabel("r, measured")
+points = predicted[predicted["model"] == "covariance"].groupby("layer", sort=False)
+for (name, found), ax in zip(points, axes.flat, strict=True):
+    ax.plot(found["predicted"], found["measured"], "o", ms=3.5, mfc="none", mew=0.8)
+    ax.axline((1, 1), slope=1, color="black", lw=1, ls="--")
+    ax.set(title=name, aspect="equal")
+figure.supxlabel("r, predicted")
+figure.supylabel("r, measured")
 show(
     figure,
-    name="fig-predicted",
-    caption=(
-        "Correlation of each filter on test images against that which the covariance of its inputs "
-        f"on {len(train_split.images):,} other, training images predicts; dashed: equality. "
-        f"{cifar10.provenance.title}, {images} test images; width {width(run.recipe.width)}, "
-        "preset "
-        f"{preset}, seed {seed}."
-    ),
-    alt=(
-        "Nine scatter plots, one for each layer, of measured against predicted correlation, a "
-        "point for each filter, with the line of equality."
-    ),
+    "fig-predicted",
+    "Correlation of each filter on test images against that which the covariance of its inputs on "
+    "other, training images predicts; dashed: equality.",
+    from_training,
+    alt="Nine scatter plots, one for each layer, of measured against predicted correlation, a "
+    "point for each filter, with the line of equality.",
 )
 
 # %% tags=["nbval-ignore-output"]
-apart = pd.DataFrame(
-    {
-        name: {
-            model: float(np.nanmedian(np.abs(r.numpy() - measured[name])))
-            for model, r in models.items()
-        }
-        for name, models in predicted.items()
-    }
-).T
+apart = layer_tables.medians_by_model(predicted, "off")
 assert (apart["covariance"] < 0.2).all()
-models = pd.DataFrame(
-    {
-        "measured": {name: np.nanmedian(r) for name, r in measured.items()},
-        **{
-            label: {
-                name: float(found[model].nanmedian()) if model in found else np.nan
-                for name, found in predicted.items()
-            }
-            for label, model in (
-                ("all of Σ", "covariance"),
-                ("channel × space", "channel × space"),
-                ("diagonal", "diagonal"),
-                ("identity", "identity"),
-            )
-        },
-    }
-)
-figure, axes = plots.new_figure(height=3.6)
-figures.plot_models(models, axes[0, 0])
-axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+models = layer_tables.medians_by_model(predicted, "predicted")
+shown = {"measured": r, "all of Σ": models["covariance"]}
+shown |= {name: models[name] for name in ("channel × space", "diagonal", "identity")}
+figure, [[ax]] = plots.new_figure(height=3.6)
+plots.by_layer(shown, ax)
+ax.set(ylabel="r of a filter (median)")
+ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 show(
     figure,
-    name="fig-models",
-    caption=(
-        "Median correlation of a filter as measured on test images, and as predicted from parts of "
-        f"the covariance on {len(train_split.images):,} training images. Dense layers have no "
-        "pixels "
-        f"in their patches. {cifar10.provenance.title}; width {width(run.recipe.width)}, preset "
-        f"{preset}, seed {seed}."
-    ),
-    alt=(
-        "Five curves over nine layers: the measured median correlation and its prediction from all "
-        "of the covariance, from a product of channels and space, from the diagonal, and from none."
-    ),
+    "fig-models",
+    "Median correlation of a filter as measured on test images, and as predicted from parts of the "
+    "covariance on training images. Dense layers have no pixels in their patches.",
+    from_training,
+    alt="Five marks for each of nine layers: the measured median correlation and its prediction "
+    "from all of the covariance, from a product of channels and space, from the diagonal, and from "
+    "none.",
 )
 
 # %% tags=["nbval-ignore-output"]
-identity_gap = (models["measured"] - models["identity"]).abs()
-product_gap = (models["measured"] - models["channel × space"]).abs().dropna()
 assert apart.notna().any(axis=None)
-glue("off-covariance", apart["covariance"].max())
-glue("off-covariance-layer", apart["covariance"].idxmax())
-glue("off-identity", identity_gap.max())
-glue("off-diagonal", (models["measured"] - models["diagonal"]).abs().max())
-glue("off-product", product_gap.max())
-apart.round(3).astype(object).where(apart.notna(), "—")
+glue(off_covariance=span(apart["covariance"]))
+glue(off=models.sub(r, axis=0).abs().max()[["identity", "diagonal", "channel × space"]])
+table(apart, ".3f")
 
 # %% [markdown]
 # The table has the median over filters of the difference between predicted and measured $r$. With
-# all of $\Sigma$ it is at most {glue:text}`off-covariance:.3f` ({glue:text}`off-covariance-layer`):
-# {eq}`eq-predicted-r` says what the correlation of a filter will be on images it has not seen. The
-# layers' medians are off by up to {glue:text}`off-identity:.2f` without any covariance, by up to
-# {glue:text}`off-diagonal:.2f` with the variances alone, and by up to
-# {glue:text}`off-product:.2f` with the product of channels and space.
+# all of $\Sigma$ it is at most {glue:text}`off-covariance-high:.3f`
+# ({glue:text}`off-covariance-high-at`): {eq}`eq-predicted-r` says what the correlation of a filter
+# will be on images it has not seen. The layers' medians are off by up to
+# {glue:text}`off-identity:.2f` without any covariance, by up to {glue:text}`off-diagonal:.2f` with
+# the variances alone, and by up to {glue:text}`off-channel-space:.2f` with the product of channels
+# and space.
 #
 # ## The angles of the layers
 #
@@ -491,94 +370,65 @@ apart.round(3).astype(object).where(apart.notna(), "—")
 # which turns it away.
 
 # %% tags=["nbval-ignore-output"]
-own = {
-    name: limit_angle(empirical(layer.weight.detach().flatten().numpy()))
-    for name, layer in layers.items()
-}
-lines = {
-    "uniform entries": dict.fromkeys(layers, limit_angle(UNIFORM)),
-    "Gaussian entries": dict.fromkeys(layers, limit_angle(GAUSSIAN)),
-    "the layer's own entries": own,
-}
+spread = layer_tables.angle_spread(network)
+laws = {"uniform entries": UNIFORM, "Gaussian entries": GAUSSIAN}
+limits = {name: limit_angle(law) for name, law in laws.items()}
 figure, axes = plots.new_figure(3, 3, height=6.4, sharex=True)
-figures.plot_angle_densities(angles, axes.flat, lines=lines)
+for (name, found), ax in zip(angles.groupby("layer", sort=False), axes.flat, strict=True):
+    own = {"the layer's own entries": spread.loc[name, "limit"]}
+    plots.histograms({"filters": found["angle"]}, ax, lines=limits | own)
+    ax.set(title=f"{name}: n = {layers[name].fan_in:,}", ylabel="", yticks=[])
 for ax in axes[-1]:
     ax.set_xlabel("angle (degrees)")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 show(
     figure,
-    name="fig-angle-densities",
-    caption=(
-        "Angle between latent and binary weights over the filters of each layer, with three "
-        f"limits for high dimension. Trained on {cifar10.provenance.title}; width "
-        f"{width(run.recipe.width)}, preset {preset}, seed {seed}."
-    ),
-    alt=(
-        "Nine histograms of angles, one for each layer, with vertical lines at the limits for "
-        "uniform entries, for Gaussian entries and for the layer's own entries."
-    ),
+    "fig-angle-densities",
+    "Angle between latent and binary weights over the filters of each layer, with three limits for "
+    "high dimension.",
+    origin.but(images=None),
+    alt="Nine histograms of angles, one for each layer, with vertical lines at the limits for "
+    "uniform entries, for Gaussian entries and for the layer's own entries.",
 )
 
 # %% tags=["nbval-ignore-output"]
-spread = pd.DataFrame(
-    {
-        name: {
-            "n": layer.fan_in,
-            "sd": float(found["angle"].std()),
-            "sd_error": float(found["angle"].std() / np.sqrt(2 * (len(found) - 1))),
-            "theory": angle_sd(
-                empirical(layer.weight.detach().flatten()[:20_000].numpy()), layer.fan_in
-            ),
-            "uniform": angle_sd(UNIFORM, layer.fan_in),
-            "own limit": own[name],
-            "median": float(found["angle"].median()),
-        }
-        for (name, layer), (_, found) in zip(
-            layers.items(), angles.groupby("layer", sort=False), strict=True
-        )
-    }
-).T
-slope = np.polyfit(np.log(spread["n"]), np.log(spread["sd"]), 1)[0]
-figure, axes = plots.new_figure(height=3.4, width=6.0)
-figures.plot_spread(spread, axes[0, 0])
+by_n = spread.set_index("n").sort_index()
+figure, [[ax]] = plots.new_figure(height=3.4, width=6.0)
+uniform = {"uniform entries": by_n["uniform"]}
+plots.series({"layers": by_n[["sd", "sd_se"]]}, ax, theory=uniform, joined=False)
+ax.plot(by_n.index, by_n["independent"], "k_", ms=11, label="independent, the layer's entries")
+for name, row in spread.iterrows():
+    place = {"xytext": (5, 4), "textcoords": "offset points", "fontsize": 8}
+    ax.annotate(name, (row["n"], row["sd"]), **place)
+ax.set(xlabel="fan-in n", ylabel="s.d. of the angle (degrees)")
+plots.log_axis(ax, "x", [30, 100, 300, 1000, 3000])
+plots.log_axis(ax, "y", [0.5, 1, 2, 4])
+ax.legend()
 show(
     figure,
-    name="fig-spread",
-    caption=(
-        "Standard deviation of that angle over the filters of a layer against the fan-in, with "
-        "its standard error, and what independent entries would give: uniform ones, in any "
-        "dimension, and ones with the layer's own distribution. Trained on "
-        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
-        f"{seed}."
-    ),
-    alt=(
-        "Standard deviation of the angle against fan-in on logarithmic axes, a labelled point with "
-        "error bar for each layer with a mark for independent entries near it, and a falling line "
-        "for uniform ones."
-    ),
+    "fig-spread",
+    "Standard deviation of that angle over the filters of a layer against the fan-in, with its "
+    "standard error, and what independent entries would give: uniform ones, in any dimension, and "
+    "ones with the layer's own distribution.",
+    origin.but(images=None),
+    alt="Standard deviation of the angle against fan-in on logarithmic axes, a labelled point with "
+    "error bar for each layer with a mark for independent entries near it, and a falling line for "
+    "uniform ones.",
 )
 
 # %% tags=["nbval-ignore-output"]
 assert (spread["sd"] > 0).all()
-off = (spread["median"] - spread["own limit"]).abs()
-glue("slope", slope)
-glue("own-off", off.max())
-glue("own-off-layer", off.idxmax())
-spread.assign(n=spread["n"].astype(int)).drop(columns="uniform").rename(
-    columns={
-        "sd": "s.d. of the angle (°)",
-        "sd_error": "s.e.",
-        "theory": "s.d., independent (°)",
-        "own limit": "limit of own entries (°)",
-        "median": "median angle (°)",
-    }
-).round(2)
+glue(slope=np.polyfit(np.log(spread["n"]), np.log(spread["sd"]), 1)[0])
+glue(own_off=span(spread["off"]))
+columns = {"n": "n", "sd": "s.d. of the angle (°) | .2f", "sd_se": "s.e. | .2f"}
+columns |= {"independent": "s.d., independent (°) | .2f", "limit": "limit of own entries (°) | .2f"}
+table(spread, columns | {"median": "median angle (°) | .2f"})
 
 # %% [markdown]
-# The median of a layer is within {glue:text}`own-off:.1f`° ({glue:text}`own-off-layer`) of the
-# limit that its own entries predict, whether that is 30°, 37° or neither. The standard deviation
-# ({numref}`fig-spread`) falls with $n$, by a fitted power of {glue:text}`slope:.2f`, where
-# independent entries give $-\tfrac12$.
+# The median of a layer is within {glue:text}`own-off-high:.1f`° ({glue:text}`own-off-high-at`) of
+# the limit that its own entries predict, whether that is 30°, 37° or neither. The standard
+# deviation ({numref}`fig-spread`) falls with $n$, by a fitted power of {glue:text}`slope:.2f`,
+# where independent entries give $-\tfrac12$.
 #
 # ## Is it dimension that makes r?
 #
@@ -588,76 +438,51 @@ spread.assign(n=spread["n"].astype(int)).drop(columns="uniform").rename(
 # the layers of the widest against the epoch.
 
 # %%
-SWEEP = {w: f"cifar10-convnet-fast-w{w:g}-s1" for w in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)}
-
-
-def at_the_end(found: training.Run) -> pd.DataFrame:
-    """What was measured on a run after the epoch whose weights it kept, by layer."""
-    table = found.measurements
-    return table[table["epoch"] == found.info["kept_epoch"]].set_index("layer")
-
-
-swept = {w: training.published_run(name) for w, name in SWEEP.items()}
-shorter = " or ".join(sorted({str(len(r.history)) for w, r in swept.items() if w < max(SWEEP)}))
-by_width = pd.concat({w: at_the_end(found) for w, found in swept.items()}, names=["width"])
+WIDTHS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+swept = {w: training.published_run(f"cifar10-convnet-fast-w{w:g}-s1") for w in WIDTHS}
+shorter = " or ".join(sorted({str(len(r.history)) for w, r in swept.items() if w < 1}))
+by_epoch = pd.concat({w: r.measurements for w, r in swept.items()}, names=["width"])
+kept = by_epoch.index.get_level_values("width").map(lambda w: swept[w].info["kept_epoch"])
+by_width = by_epoch[by_epoch["epoch"] == kept].set_index("layer", append=True).droplevel(1)
 figure, axes = plots.new_figure(1, 2, height=3.8)
-figures.plot_r_against_fan_in(by_width.reset_index(), axes[0, 0])
-axes[0, 0].axhline(np.sqrt(3) / 2, color="black", lw=1, ls="--")
-training_figures.plot_by_layer(
-    wide.measurements, axes[0, 1], column="filter_r", ylabel="r of a filter (median)"
-)
-axes[0, 1].axhline(np.sqrt(3) / 2, color="black", lw=1, ls="--", label=r"$\sqrt{3}/2$")
+panels = (by_width.reset_index(), "n"), (wide.measurements, "epoch")
+for (rows, x), ax in zip(panels, axes.flat, strict=True):
+    by_name = rows.set_index(x).groupby("layer", sort=False)["filter_r"]
+    plots.series({name: found.sort_index() for name, found in by_name}, ax)
+    ax.axhline(np.sqrt(3) / 2, color="black", lw=1, ls="--", label=r"$\sqrt{3}/2$")
+axes[0, 0].set(xlabel="fan-in n", ylabel="r of a filter (median)")
+plots.log_axis(axes[0, 0], "x", [30, 100, 300, 1000, 3000])
+axes[0, 1].set(xlabel="epoch")
 axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+made = f"published runs, {shorter} epochs, the widest {len(wide.history)}; not made by this build"
 show(
     figure,
-    name="fig-r-against-n",
-    caption=(
-        "Median correlation of a filter. Left: against the fan-in, a line for each layer, its "
-        "marks "
-        f"the networks of width {', '.join(width(w) for w in SWEEP)}; the first layer has $n = 27$ "
-        "in all of them. Right: in the widest after each epoch. Dashed: white inputs and uniform "
-        f"weights. Published runs, {shorter} epochs, the widest {len(wide.history)}; "
-        f"{wide.info['measured_images']} test images of {wide.data['title']}, seed {wide.seed}; "
-        "not "
-        "made by this build."
-    ),
-    alt=(
-        "Left, correlation against fan-in with a line for each of nine layers over the widths; "
-        "right, correlation against the epoch with a line for each layer, and a dashed line at "
-        "0.87."
-    ),
+    "fig-r-against-n",
+    "Median correlation of a filter. Left: against the fan-in, a line for each layer, its marks "
+    f"the networks of width {', '.join(map(width, WIDTHS))}; the first layer has $n = 27$ in all "
+    "of them. Right: in the widest after each epoch. Dashed: white inputs and uniform weights.",
+    Origin(wide_probed.data, wide.info["measured_images"], words=made, seed=wide.seed),
+    alt="Left, correlation against fan-in with a line for each of nine layers over the widths; "
+    "right, correlation against the epoch with a line for each layer, and a dashed line at the "
+    "square root of three, halved.",
 )
 
 # %%
 r_by_width = by_width["filter_r"].unstack("width").loc[list(layers)]
-widest = r_by_width.columns.max()
-change = r_by_width[widest] - r_by_width[r_by_width.columns.min()]
-rank = {
-    label: float(found["n"].astype(float).corr(found["filter_r"].astype(float), method="spearman"))
-    for label, found in (("wide", by_width.loc[widest]), ("untrained", table_untrained))
-}
-glue("sweep-widths", len(SWEEP))
-glue("sweep-epochs", shorter)
-glue("rank-wide", rank["wide"])
-glue("rank-untrained", rank["untrained"])
-glue("sweep-first-low", r_by_width.loc["conv1"].min())
-glue("sweep-first-high", r_by_width.loc["conv1"].max())
-glue("sweep-more", int((change.drop("conv1") > 0).sum()))
-glue("sweep-layers", len(change) - 1)
-glue("sweep-change-low", change.drop("conv1").min())
-glue("sweep-change-high", change.drop("conv1").max())
-glue("sweep-narrow-low", r_by_width.drop("conv1").iloc[:, 0].min())
-glue("sweep-wide-low", r_by_width.drop("conv1")[widest].min())
+others = r_by_width.drop("conv1")
+change = others[1] - others[1 / 16]
 by_epoch = wide.measurements.pivot(index="epoch", columns="layer", values="filter_r")
 began, ended = by_epoch.iloc[0], by_epoch.iloc[-1]
-glue("epoch-first-low", began.min())
-glue("epoch-first-high", began.max())
-glue("epoch-first-conv1", began["conv1"])
-glue("epoch-last-conv1", ended["conv1"])
-glue("epoch-fallen", int((ended < began).sum()))
-glue("epoch-layers", len(began))
-glue("sweep-factor", f"{widest / r_by_width.columns.min():.0f}")
-r_by_width.rename(columns=width).round(3)
+for network_is, found in {"wide": by_width.loc[1], "untrained": untrained}.items():
+    rank = found[["n", "filter_r"]].astype(float).corr(method="spearman")
+    glue(rank={network_is: rank.loc["n", "filter_r"]})
+glue(sweep_widths=len(WIDTHS), sweep_epochs=shorter, sweep_factor=f"{1 / min(WIDTHS):.0f}")
+glue(sweep_first=span(r_by_width.loc["conv1"]), sweep_change=span(change))
+glue(sweep_more=int((change > 0).sum()), sweep_layers=len(change))
+glue(sweep_narrow_low=others[1 / 16].min(), sweep_wide_low=others[1].min())
+glue(epoch_first=span(began), epoch_fallen=int((ended < began).sum()), epoch_layers=len(began))
+glue(epoch_first_conv1=began["conv1"], epoch_last_conv1=ended["conv1"])
+table(r_by_width.rename(columns=width), ".3f")
 
 # %% [markdown]
 # The first layer has the same dimension in all of them and a median of
@@ -687,33 +512,22 @@ r_by_width.rename(columns=width).round(3)
 # and the weights are shared out among the principal components.
 
 # %% tags=["nbval-ignore-output"]
-first_layer = layers["conv1"]
-patches = test_sample["conv1"].x.double()
-patches = patches - patches.mean(0)
-_, sizes_of, axes_of = torch.linalg.svd(patches, full_matrices=False)
-share = pd.DataFrame({"inputs": (sizes_of.square() / sizes_of.square().sum()).numpy()})
-for label, w in (
-    ("latent weights", first_layer.weight),
-    ("binary weights", first_layer.binary_weight),
-):
-    along = (w.detach().flatten(1).double() @ axes_of.T).square()
-    share[label] = (along / along.sum(1, keepdim=True)).mean(0).numpy()
-share.index = share.index + 1
-figure, axes = plots.new_figure(height=3.4)
-figures.plot_components(share, axes[0, 0])
+latent, binary = layers["conv1"].weight, layers["conv1"].binary_weight
+kinds = {"latent weights": latent, "binary weights": binary}
+share = layer_tables.component_shares(test_sample["conv1"].x, kinds)
+figure, [[ax]] = plots.new_figure(height=3.4)
+plots.series(dict(share.items()), ax)
+ax.set(yscale="log", xlabel="principal component of the inputs", ylabel="part of the whole")
+ax.legend()
 show(
     figure,
-    name="fig-components",
-    caption=(
-        "Principal components of the patches that enter the first layer: the part of the variance "
-        "of the inputs along each, and the part of the squared length of the filters, latent and "
-        f"binary, mean over filters. {cifar10.provenance.title}, {len(patches):,} patches of "
-        f"{images} test images; preset {preset}, seed {seed}."
-    ),
-    alt=(
-        "Three curves over 27 principal components on a logarithmic scale: the variance of the "
-        "inputs falls steeply, the shares of latent and of binary weights fall less or not at all."
-    ),
+    "fig-components",
+    "Principal components of the patches that enter the first layer: the part of the variance of "
+    "the inputs along each, and the part of the squared length of the filters, latent and binary, "
+    "mean over filters.",
+    origin.but(words=f"{len(test_sample['conv1'].x):,} patches"),
+    alt="Three curves over 27 principal components on a logarithmic scale: the variance of the "
+    "inputs falls steeply, the shares of latent and of binary weights fall less or not at all.",
 )
 
 # %% [markdown]
@@ -723,35 +537,25 @@ show(
 # another basis should raise it. The dot product itself is the same in every basis.
 
 # %% tags=["nbval-ignore-output"]
-repaired = controls.quartile_table(
-    bases.basis_correlations(first_layer.weight, test_sample["conv1"].x, seed=seed)
-)
+rotated = bases.basis_correlations(latent, test_sample["conv1"].x, seed=seed)
+repaired = controls.quartile_table(rotated)
 assert repaired["filter_r"].between(-1, 1).all()
-glue("basis-own", repaired.loc["as it is", "filter_r"])
-glue("basis-own-low", repaired.loc["as it is", "filter_r_25"])
-glue("basis-random", repaired.loc["random rotation", "filter_r"])
-glue("basis-principal", repaired.loc["principal axes", "filter_r"])
-glue("basis-along", repaired.loc["whitened", "filter_r"])
-glue("basis-white", repaired.loc["whitened, unrotated", "filter_r"])
-glue("basis-white-low", repaired.loc["whitened, unrotated", "filter_r_25"])
-repaired.drop(columns="filters").rename(
-    columns={
-        "filter_r": "median r",
-        "filter_r_25": "lower quartile",
-        "filter_r_75": "upper quartile",
-    }
-).round(3)
+glue(basis=repaired["filter_r"], basis_low=repaired["filter_r_25"])
+columns = {"filter_r_25": "lower quartile | .3f", "filter_r": "median r | .3f"}
+table(repaired, columns | {"filter_r_75": "upper quartile | .3f"})
 
 # %% [markdown]
-# As it is, the median is {glue:text}`basis-own:.2f` and the lower quartile
-# {glue:text}`basis-own-low:.2f`. A random rotation gives {glue:text}`basis-random:.2f`, the
-# principal axes {glue:text}`basis-principal:.2f`. Whitening makes $r$ the cosine of an angle
-# again, that of the weights in the new basis, which hold the standard deviations of the inputs as
-# factors: along the principal axes one of them outgrows all others, a vector that no binary one is
-# near to ({glue:text}`basis-along:.2f`). Whitened and rotated back to the pixels, the factors are
-# spread out, and the median is {glue:text}`basis-white:.2f` with a lower quartile of
-# {glue:text}`basis-white-low:.2f`. So whitening the input repairs what it can for the filters that
-# binarizing harms most; a network would have to be trained with it to make use of that.
+# As it is, the median is {glue:text}`basis-as-it-is:.2f` and the lower quartile
+# {glue:text}`basis-low-as-it-is:.2f`. A random rotation gives
+# {glue:text}`basis-random-rotation:.2f`, the principal axes {glue:text}`basis-principal-axes:.2f`.
+# Whitening makes $r$ the cosine of an angle again, that of the weights in the new basis, which hold
+# the standard deviations of the inputs as factors: along the principal axes one of them outgrows
+# all others, a vector that no binary one is near to ({glue:text}`basis-whitened:.2f`). Whitened and
+# rotated back to the pixels, the factors are spread out, and the median is
+# {glue:text}`basis-whitened-unrotated:.2f` with a lower quartile of
+# {glue:text}`basis-low-whitened-unrotated:.2f`. So whitening the input repairs what it can for the
+# filters that binarizing harms most; a network would have to be trained with it to make use of
+# that.
 #
 # ## Activations
 #
@@ -766,41 +570,27 @@ repaired.drop(columns="filters").rename(
 # others.
 
 # %% tags=["nbval-ignore-output"]
-by_activation = dot_products.as_table(measured_now["activations"])
+labels = dot_products.ACTIVATIONS.first, dot_products.ACTIVATIONS.second
 figure, axes = plots.new_figure(2, 4, height=5.4)
-for statistics, ax in zip(measured_now["activations"], axes.flat, strict=True):
-    plots.plot_dot_products(statistics, ax, axis_labels=False)
-for ax in axes[-1]:
-    ax.set_xlabel("$w^b\\cdot x^b$")
-for ax in axes[:, 0]:
-    ax.set_ylabel("$w^b\\cdot x^c$")
+plots.clouds(measured["activations"], axes, labels=labels)
 show(
     figure,
-    name="fig-activations",
-    caption=(
-        "Dot products of the binary weights with the activations before ($x^c$) and after ($x^b$) "
-        "they are binarized, in every layer whose inputs are binary, all filters together. "
-        f"{images} test images of {cifar10.provenance.title}; width {width(run.recipe.width)}, "
-        f"preset {preset}, seed {seed}."
-    ),
-    alt=(
-        "Eight two-dimensional histograms of the two dot products, each with a regression line; "
-        "the correlation of each layer stands in its title."
-    ),
+    "fig-activations",
+    "Dot products of the binary weights with the activations before ($x^c$) and after ($x^b$) they "
+    "are binarized, in every layer whose inputs are binary, all filters together.",
+    origin,
+    alt="Eight two-dimensional histograms of the two dot products, each with a regression line; "
+    "the correlation of each layer stands in its title.",
 )
 
 # %% tags=["nbval-ignore-output"]
-assert by_activation["r"].between(-1, 1).all()
-claims.record_layers("activations", by_activation, preset=preset, data=cifar10.provenance)
+by_activation = dot_products.as_table(measured["activations"])
 wide_activations = dot_products.as_table(wide_probed.statistics["activations"])
-claims.record_layers(
-    "activations", wide_activations, preset=preset, data=wide_probed.data, run=WIDE
-)
-glue("activations-low", by_activation["r"].min())
-glue("activations-high", by_activation["r"].max())
-glue("wide-activations-low", wide_activations["r"].min())
-glue("wide-activations-high", wide_activations["r"].max())
-dot_products.for_readers(by_activation)
+assert by_activation["r"].between(-1, 1).all()
+records.record_layers("activations", by_activation, **about)
+records.record_layers("activations", wide_activations, **about_wide)
+glue(activations=span(by_activation["r"]), wide_activations=span(wide_activations["r"]))
+table(by_activation, headings)
 
 # %% [markdown]
 # The correlations of the eight layers lie between {glue:text}`activations-low:.2f` and
@@ -818,53 +608,38 @@ dot_products.for_readers(by_activation)
 mnist = data.load("mnist", source=source)
 mlp = training.live_run(sizes.mlp, mnist, seed=seed)
 mlp_images = mnist.test.sample(images, seed).images
+mlp_origin = origin.but(data=mnist.provenance, images=len(mlp_images), width=mlp.recipe.width)
 mlp_found = dot_products.probe(mlp.network(), mlp_images, comparisons)
-mlp_table = dot_products.as_table(mlp_found["weights"])
 figure, axes = plots.new_figure(2, 4, height=5.4)
-for row, (comparison, found) in zip(
-    axes, zip(comparisons, mlp_found.values(), strict=True), strict=True
-):
-    for statistics, ax in zip(found, row[4 - len(found) :], strict=True):
-        plots.plot_dot_products(statistics, ax, axis_labels=False)
-        ax.set_xlabel(f"${comparison.first}$")
-    row[4 - len(found)].set_ylabel(f"${comparison.second}$")
+plots.clouds(mlp_found["weights"], axes[0])
+plots.clouds(mlp_found["activations"], axes[1, 1:], labels=labels)
 axes[1, 0].set_axis_off()  # the pixels are not binarized
 show(
     figure,
-    name="fig-perceptron",
-    caption=(
-        "The same for the perceptron: weights above, activations below, where the first layer has "
-        f"none. {len(mlp_images)} test images of {mnist.provenance.title}; width "
-        f"{width(mlp.recipe.width)}, preset {preset}, seed {seed}."
-    ),
-    alt=(
-        "Seven two-dimensional histograms of pairs of dot products, four for the weights of the "
-        "perceptron's layers and three for the activations, with regression lines."
-    ),
+    "fig-perceptron",
+    "The same for the perceptron: weights above, activations below, where the first layer has "
+    "none.",
+    mlp_origin,
+    alt="Seven two-dimensional histograms of pairs of dot products, four for the weights of the "
+    "perceptron's layers and three for the activations, with regression lines.",
 )
 
 # %% tags=["nbval-ignore-output"]
-assert mlp_table["r"].between(-1, 1).all()
-claims.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
-glue("mlp-images", f"{len(mlp_images)} test images of {mnist.provenance.title}")
 PERCEPTRON = "mnist-mlp-fast-w0.5-s1"
-perceptron_probed = results.published(PERCEPTRON)
-perceptron_table = dot_products.as_table(perceptron_probed.statistics["weights"])
-claims.record_layers(
-    "mnist", perceptron_table, preset=preset, data=perceptron_probed.data, run=PERCEPTRON
-)
-glue("perceptron-images", f"{perceptron_probed.images:,} test images of")
-glue("perceptron-data", perceptron_probed.data.title)
-glue("perceptron-low", perceptron_table["r"].min())
-glue("perceptron-high", perceptron_table["r"].max())
-glue("mlp-low", mlp_table["r"].min())
-glue("mlp-high", mlp_table["r"].max())
-dot_products.for_readers(mlp_table)
+mlp_table = dot_products.as_table(mlp_found["weights"])
+assert mlp_table["r"].between(-1, 1).all()
+records.record_layers("mnist", mlp_table, preset=preset, data=mnist.provenance)
+found = results.published(PERCEPTRON)
+perceptron = dot_products.as_table(found.statistics["weights"])
+records.record_layers("mnist", perceptron, preset=preset, data=found.data, run=PERCEPTRON)
+glue(mlp_images=mlp_origin.title, mlp=span(mlp_table["r"]))
+glue(perceptron_images=Origin(found.data, found.images).title, perceptron=span(perceptron["r"]))
+table(mlp_table, headings)
 
 # %% [markdown]
 # The correlations of its four layers lie between {glue:text}`mlp-low:.2f` and
 # {glue:text}`mlp-high:.2f`; those of the published perceptron, on
-# {glue:text}`perceptron-images` {glue:text}`perceptron-data`, between
+# {glue:text}`perceptron-images`, between
 # {glue:text}`perceptron-low:.2f` and {glue:text}`perceptron-high:.2f`.
 #
 # ## Informative directions
@@ -878,57 +653,40 @@ dot_products.for_readers(mlp_table)
 # directions drawn at random ({numref}`fig-directions`).
 
 # %% tags=["nbval-ignore-output"]
-test_labels = cifar10.test.sample(images, seed).labels
-found = directions.informative_directions(test_sample, test_labels, generator=generator)
-by_kind = found.pivot_table(
-    index="layer", columns="kind", values="r", aggfunc="median", sort=False
-)[list(directions.KINDS)]
+found = directions.informative_directions(test_sample, test_split.labels, generator=generator)
+medians = found.groupby(["layer", "kind"], sort=False)["r"].median().unstack("kind")
+by_kind = medians.loc[list(layers), list(directions.KINDS)]
 by_kind.insert(0, "n", [layer.fan_in for layer in layers.values()])
-figure, axes = plots.new_figure(height=3.4, width=6.5)
-figures.plot_directions(by_kind, axes[0, 0])
+figure, [[ax]] = plots.new_figure(height=3.4, width=6.5)
+plots.series(dict(by_kind.set_index("n").items()), ax, joined=False)
+ax.set(xlabel="fan-in n", ylabel="r of x·v and x·bin(v) (median)")
+plots.log_axis(ax, "x", [30, 100, 300, 1000, 3000])
+ax.legend()
 show(
     figure,
-    name="fig-directions",
-    caption=(
-        "Correlation of $x\\cdot v$ with $x\\cdot\\mathrm{bin}(v)$ for directions $v$ of each "
-        "layer's "
-        "inputs: median over the five of largest variance (principal), over the five that tell "
-        f"classes apart best (discriminant) and over five random ones. {images} test images of "
-        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
-        f"{seed}."
-    ),
-    alt=(
-        "Median correlation against fan-in, a mark for each layer and kind of direction: "
-        "principal, discriminant and random. The table below has the numbers."
-    ),
+    "fig-directions",
+    "Correlation of $x\\cdot v$ with $x\\cdot\\mathrm{bin}(v)$ for directions $v$ of each layer's "
+    "inputs: median over the five of largest variance (principal), over the five that tell classes "
+    "apart best (discriminant) and over five random ones.",
+    origin,
+    alt="Median correlation against fan-in, a mark for each layer and kind of direction: "
+    "principal, discriminant and random. The table below has the numbers.",
 )
 
 # %% tags=["nbval-ignore-output"]
 assert found["r"].between(-1, 1 + 1e-9).all()
 for kind in ("principal", "discriminant"):
-    for layer, r in by_kind[kind].items():
-        claims.record(
-            "informative-directions",
-            r,
-            preset=preset,
-            data=cifar10.provenance,
-            figure="fig-directions",
-            note=f"layer {layer}, {kind}",
-        )
-glue("principal-low", by_kind["principal"].min())
-glue("principal-low-layer", by_kind["principal"].idxmin())
-glue("principal-high", by_kind["principal"].max())
-glue("discriminant-low", by_kind["discriminant"].min())
-glue("discriminant-low-layer", by_kind["discriminant"].idxmin())
-glue("discriminant-high", by_kind["discriminant"].max())
-glue("random-low", by_kind["random"].min())
-glue("random-high", by_kind["random"].max())
-by_kind.round(2)
+    for layer, value in by_kind[kind].items():
+        of = about | {"figure": "fig-directions", "note": f"layer {layer}, {kind}"}
+        records.record("informative-directions", value, **of)
+glue(principal=span(by_kind["principal"]), discriminant=span(by_kind["discriminant"]))
+glue(random=span(by_kind["random"]))
+table(by_kind, ".2f")
 
 # %% [markdown]
-# The medians lie between {glue:text}`principal-low:.2f` ({glue:text}`principal-low-layer`) and
+# The medians lie between {glue:text}`principal-low:.2f` ({glue:text}`principal-low-at`) and
 # {glue:text}`principal-high:.2f` for principal directions, between
-# {glue:text}`discriminant-low:.2f` ({glue:text}`discriminant-low-layer`) and
+# {glue:text}`discriminant-low:.2f` ({glue:text}`discriminant-low-at`) and
 # {glue:text}`discriminant-high:.2f` for discriminants, and between {glue:text}`random-low:.2f` and
 # {glue:text}`random-high:.2f` for random directions. Along a principal direction there is much
 # variance to correlate with; a discriminant avoids the directions in which classes vary alike,
@@ -939,25 +697,16 @@ by_kind.round(2)
 # for each class fitted again.
 
 # %% tags=["nbval-ignore-output"]
-readout = directions.readout_errors(train_sample, train_split.labels, test_sample, test_labels)
+labels = train_split.labels, test_split.labels
+readout = directions.readout_errors(train_sample, labels[0], test_sample, labels[1])
 assert readout["error"].between(0, 1).all()
-lost = 100 * (readout["binarized"] - readout["error"])
-glue("readout-least", lost.min())
-glue("readout-most", lost.max())
-glue("readout-most-layer", lost.idxmax())
-pd.DataFrame(
-    {
-        "n": readout["n"],
-        "angle (°)": readout["angle"].round(1),
-        "error (%)": (100 * readout["error"]).round(1),
-        "binarized (%)": (100 * readout["binarized"]).round(1),
-        "guessing (%)": (100 * readout["guessing"]).round(1),
-    }
-)
+glue(readout=span(100 * (readout["binarized"] - readout["error"])))
+columns = {"n": "n", "angle": "angle (°) | .1f", "error": "error (%) | .1%"}
+table(readout, columns | {name: f"{name} (%) | .1%" for name in ("binarized", "guessing")})
 
 # %% [markdown]
-# The binarized readout makes between {glue:text}`readout-least:+.1f` and
-# {glue:text}`readout-most:+.1f` points more errors ({glue:text}`readout-most-layer`).
+# The binarized readout makes between {glue:text}`readout-low:+.1f` and
+# {glue:text}`readout-high:+.1f` points more errors ({glue:text}`readout-high-at`).
 #
 # ## Latent weights at test time
 #
@@ -978,40 +727,32 @@ for label, names in switched.items():
         "batch norm refitted": 100 * training.evaluate(refitted, shown_images),
     }
 latent_errors = pd.DataFrame(rows).T
-figure, axes = plots.new_figure(height=3.4)
-figures.plot_switched_layers(latent_errors, axes[0, 0])
-axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+figure, [[ax]] = plots.new_figure(height=3.4)
+binary = {"all binary": latent_errors.iloc[0, 0]}
+plots.by_layer(dict(latent_errors.items()), ax, lines=binary)
+ax.set(xlabel="layers that compute with latent weights", ylabel="test error (%)", ylim=(0, 100))
+ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 show(
     figure,
-    name="fig-latent-error",
-    caption=(
-        "Test error when a layer, or every layer, computes with its latent weights instead of the "
-        f"binary ones, before and after batch norm was refitted on {len(train_split.images):,} "
-        f"training images. {len(shown_images.images):,} test images of "
-        f"{cifar10.provenance.title}; width {width(run.recipe.width)}, preset {preset}, seed "
-        f"{seed}."
-    ),
-    alt=(
-        "Test error for eleven choices of layers that compute with latent weights, two marks each, "
-        "and a dashed line for the binary network. The table below has the numbers."
-    ),
+    "fig-latent-error",
+    "Test error when a layer, or every layer, computes with its latent weights instead of the "
+    "binary ones, before and after batch norm was refitted.",
+    from_training.but(images=len(shown_images.images)),
+    alt="Test error for eleven choices of layers that compute with latent weights, two marks each, "
+    "and a dashed line for the binary network. The table below has the numbers.",
 )
 
 # %% tags=["nbval-ignore-output"]
 assert latent_errors.iloc[0, 0] == 100 * training.evaluate(network, shown_images)
-one_by_one = latent_errors.loc[list(layers), "batch norm refitted"]
-glue("latent-none", latent_errors.loc["none", "batch norm refitted"])
-glue("latent-worst", one_by_one.max())
-glue("latent-worst-layer", one_by_one.idxmax())
-glue("latent-best", one_by_one.min())
-glue("latent-all", latent_errors.loc["all", "batch norm refitted"])
-glue("latent-all-kept", latent_errors.loc["all", "batch norm as trained"])
-latent_errors.round(1)
+refitted = latent_errors["batch norm refitted"]
+glue(latent=span(refitted[list(layers)]), latent_none=refitted["none"])
+glue(latent_all=refitted["all"], latent_all_kept=latent_errors.loc["all", "batch norm as trained"])
+table(latent_errors, ".1f")
 
 # %% [markdown]
 # With batch norm refitted, the error of the binary network is {glue:text}`latent-none:.1f` %; with
-# one layer switched it is between {glue:text}`latent-best:.1f` and {glue:text}`latent-worst:.1f` %
-# ({glue:text}`latent-worst-layer`), and with all of them {glue:text}`latent-all:.1f` %. Without
+# one layer switched it is between {glue:text}`latent-low:.1f` and {glue:text}`latent-high:.1f` %
+# ({glue:text}`latent-high-at`), and with all of them {glue:text}`latent-all:.1f` %. Without
 # refitting it would be {glue:text}`latent-all-kept:.1f` %.
 #
 # ## What follows

@@ -55,10 +55,9 @@ import torch
 from scipy import optimize, stats
 
 from bnn_geometry import data, training
-from bnn_geometry.book import animation, claims, presets
+from bnn_geometry.book import animation, plots, presets, records
 from bnn_geometry.book.display import glue, scientific, show, width
 from bnn_geometry.book.plots import dynamics as figures
-from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles, flows, losses, steady_state
 from bnn_geometry.networks import estimators, inference, invariance, layers, straight_through
 from bnn_geometry.studies import estimators as estimator_study
@@ -161,7 +160,7 @@ ordinary = flows.substituted_gradient(
 exact = all(x == 0 for x in right[:2])
 assert max(right) < 1e-14
 assert wrong > 0.5, "the comparison does not see a wrong g"
-claims.record("substituted-gradient", exact, preset=preset)
+records.record("substituted-gradient", exact, preset=preset)
 glue("exact", "bit for bit" if exact else "up to rounding")
 glue("ordinary", int(np.count_nonzero(ordinary)))
 pd.Series(
@@ -419,7 +418,7 @@ glue("far", int(table["far"].sum()))
 assert table["far"][table["n"] > 10].sum() == 0
 glue("farthest", f"{table['n'].iloc[-1]:,}")
 glue("farthest-excess", table["excess"].iloc[-1])
-claims.record(
+records.record(
     "steady-state",
     last["excess"],
     uncertainty=last["excess_se"],
@@ -667,7 +666,7 @@ noise_table = pd.DataFrame(
     }
 ).T
 difference = flow.late_mean("latent_angle") - independent.late_mean("latent_angle")
-claims.record(
+records.record(
     "noise-model",
     noise_table.loc["the flow", "u and v* (°)"],
     uncertainty=noise_table.loc["the flow", "s.e. (°)"],
@@ -976,7 +975,7 @@ powers = negligible[negligible["factors"] == POWERS]
 own = invariance_table[invariance_table["ε"] != NEGLIGIBLE]
 assert (powers["change"] < 1e-5).all(), "the scores depend on the scale"
 for row in powers.itertuples():
-    claims.record(
+    records.record(
         "scale-invariance",
         row.change,
         preset=preset,

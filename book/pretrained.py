@@ -52,10 +52,9 @@ import pandas as pd
 import torch
 
 from bnn_geometry import data, training
-from bnn_geometry.book import claims, presets
+from bnn_geometry.book import plots, presets, records
 from bnn_geometry.book.display import glue, show, width
 from bnn_geometry.book.plots import pretrained as figures
-from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
 from bnn_geometry.geometry.quantizers import limit_angle, limit_cosine
 from bnn_geometry.networks import batch_norm, conversion, inference, layers, magnitudes
@@ -91,7 +90,7 @@ counterparts = {"binary": bnn, "continuous": continuous}
 errors = {name: run.kept["test_error"] for name, run in counterparts.items()}
 gap = 100 * (errors["binary"] - errors["continuous"])
 gap_error = standard_error(*errors.values(), images=cifar10.provenance.test_images)
-claims.record(
+records.record(
     "accuracy",
     gap,
     uncertainty=gap_error,
@@ -179,7 +178,7 @@ binary_error = 100 * training.evaluate(bnn.network(), chosen)
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plots.new_figure(height=3.4)
-plots.plot_conversion(
+figures.plot_conversion(
     converted,
     axes[0, 0],
     references={
@@ -215,7 +214,7 @@ assert converted[["kept", "refitted"]].stack().between(0, 100).all()
 assert converted.loc[WEIGHTS, "kept"] > binary_error, "binarizing did no harm"
 for what, column in ((WEIGHTS, "kept"), (BOTH, "kept"), (BOTH, "refitted")):
     error = converted.loc[what, column]
-    claims.record(
+    records.record(
         "pretrained",
         error - binary_error,
         uncertainty=standard_error(error / 100, binary_error / 100, images=test_images),
@@ -580,7 +579,7 @@ turned.drop(columns="refitted_error").round(1).rename(
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plots.new_figure(height=3.9)
-plots.plot_angle_comparison(
+figures.plot_angle_comparison(
     [("continuous network, w", angles["continuous"]), ("binary network, latent w", angles["BNN"])],
     axes[0, 0],
     limits=limits,
@@ -618,16 +617,17 @@ weights_only = agreement.layer_agreement(network, plain, probed)
 with_activations = agreement.layer_agreement(network, both, probed)
 binary = dot_products.as_table(dot_products.probe_weights(bnn.network(), probed))
 figure, axes = plots.new_figure(height=3.8)
-plots.plot_r_by_layer(
-    [
-        ("this layer's weights alone", local),
-        ("weights of all layers", weights_only),
-        ("all weights and activations", with_activations),
-        ("in the network trained binary", binary),
-    ],
+plots.by_layer(
+    {
+        "this layer's weights alone": local,
+        "weights of all layers": weights_only,
+        "all weights and activations": with_activations,
+        "in the network trained binary": binary,
+    },
     axes[0, 0],
+    column="filter_r",
 )
-axes[0, 0].set_ylim(bottom=0)
+axes[0, 0].set(ylabel="r of a filter (median, quartiles)", ylim=(0, 1.01))
 axes[0, 0].legend(loc="lower left", ncols=2)
 axes[0, 0].set_title(f"{cifar10.provenance.title}, {len(probed)} test images")
 show(
@@ -879,7 +879,7 @@ wide_errors = conversions.in_percent(of_wide.get_group(wide_continuous.recipe.ac
 wide_parts = wide_errors[wide_errors["group"] == "parts"]
 wide_binary_error = conversions.in_percent(of_wide.get_group("binary")).loc["nothing", "kept"]
 figure, axes = plots.new_figure(height=3.4)
-plots.plot_conversion(
+figures.plot_conversion(
     wide_parts,
     axes[0, 0],
     references={
@@ -921,7 +921,7 @@ wide_gap = seeds.difference(
         for kind in ("binary", "continuous")
     )
 )
-claims.record(
+records.record(
     "accuracy",
     wide_gap.mean,
     uncertainty=wide_gap.error,
@@ -935,7 +935,7 @@ claims.record(
 )
 for what, column in ((WEIGHTS, "kept"), (BOTH, "kept"), (BOTH, "refitted")):
     error = wide_parts.loc[what, column]
-    claims.record(
+    records.record(
         "pretrained",
         error - wide_binary_error,
         uncertainty=standard_error(

@@ -53,10 +53,9 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from bnn_geometry.book import claims, interactive, presets
+from bnn_geometry.book import interactive, plots, presets, records
 from bnn_geometry.book.display import glue, scientific, show
 from bnn_geometry.book.plots import angles as figures
-from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles
 from bnn_geometry.geometry.binarized_angle import (
     angle_sd,
@@ -194,7 +193,7 @@ pd.DataFrame(
 closer = {n: np.mean(kept["uniform", n].pairs > kept["uniform", n].binarized)
           for n in sizes.angle_dimensions}  # fmt: skip
 for row in summary[summary["entries"] == "uniform"].itertuples():
-    claims.record(
+    records.record(
         "angle-limit",
         row.cosine,
         uncertainty=row.cosine_se,
@@ -204,7 +203,7 @@ for row in summary[summary["entries"] == "uniform"].itertuples():
         note=f"entries {UNIFORM.name}, n = {row.n}: {row.angle:.1f}°",
     )
     if row.n >= 27:
-        claims.record(
+        records.record(
             "separation",
             closer[row.n],
             uncertainty=np.sqrt(closer[row.n] * (1 - closer[row.n]) / samples),
@@ -515,7 +514,7 @@ for n in sizes.trend_dimensions:
 signs = pd.DataFrame(rows)
 for label, table in (("entries ±1", signs), ("entries uniform", trends["uniform"])):
     for point in table.astype({"n": int}).itertuples():
-        claims.record(
+        records.record(
             "quasi-orthogonal",
             point.pair_sd * np.sqrt(point.n),
             uncertainty=point.pair_sd_se * np.sqrt(point.n),
@@ -526,7 +525,7 @@ for label, table in (("entries ±1", signs), ("entries uniform", trends["uniform
         )
 for name, table in trends.items():
     for point in table.astype({"n": int}).itertuples():
-        claims.record(
+        records.record(
             "angle-spread",
             point.angle_sd * np.sqrt(point.n),
             uncertainty=point.angle_sd_se * np.sqrt(point.n),
@@ -536,7 +535,7 @@ for name, table in trends.items():
             note=f"entries {entry_laws[name].name}, n = {point.n:,}",
         )
 last = trends["Gaussian"].iloc[-1]
-claims.record(
+records.record(
     "angle-limit",
     last["cosine"],
     uncertainty=last["cosine_se"],
@@ -850,7 +849,7 @@ for row in reach[reach["n"].isin([10, 100, 1000])].itertuples():
         ("a tenth of the entries", row.tenth, None),
         ("an axis", row.axis, None),
     ):
-        claims.record(
+        records.record(
             "expressive",
             value,
             uncertainty=error,

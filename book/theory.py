@@ -39,10 +39,9 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from bnn_geometry.book import presets
+from bnn_geometry.book import plots, presets
 from bnn_geometry.book.display import glue, scientific, show
 from bnn_geometry.book.plots import diagrams
-from bnn_geometry.book.plots import style as plots
 from bnn_geometry.geometry import angles, correlation, hyperdimensional
 from bnn_geometry.geometry.distributions import GAUSSIAN, SIGNS, UNIFORM
 from bnn_geometry.geometry.pair_angle import (
@@ -839,7 +838,7 @@ pd.Series(
 
 # %% [markdown]
 # **1. Small steps.** In the worked example a step size of ½ flips $w_{11}$ at once. How many steps
-# does it take with step size 0.06, and why does the binary network not notice all but the last?
+# does it take with step size $0.06$, and why does the binary network not notice all but the last?
 #
 # :::{admonition} Solution
 # :class: dropdown
@@ -851,8 +850,9 @@ pd.Series(
 # step, and so are its output and its cost; only $w^c$ knows of the progress.
 # :::
 #
-# **2. A noisy copy.** A vector of $10{,}000$ signs is transmitted, and 30 % of them arrive flipped.
-# How far is what arrives from what was sent? How likely is it that a random vector is as near?
+# **2. A noisy copy.** A vector of $10{,}000$ signs is transmitted, and $30\,\%$ of them arrive
+# flipped. How far is what arrives from what was sent? How likely is it that a random vector is as
+# near?
 #
 # :::{admonition} Solution
 # :class: dropdown

@@ -76,9 +76,8 @@ import pandas as pd
 import torch
 
 from bnn_geometry import data, training
-from bnn_geometry.book import claims, presets
+from bnn_geometry.book import plots, presets, records
 from bnn_geometry.book.display import glue, recipe_table, show, width
-from bnn_geometry.book.plots import style as plots
 from bnn_geometry.book.plots import training as figures
 from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
 from bnn_geometry.geometry.quantizers import limit_angle
@@ -118,7 +117,7 @@ equal = (
     and clipped == [min(1.0, max(-1.0, w)) for w in points]
     and layer.binary_weight[0].tolist() == [1.0 if w > 0 else -1.0 for w in points]
 )
-claims.record("ste", equal, preset=preset, note="at −1.5, −1, …, 1.5")
+records.record("ste", equal, preset=preset, note="at −1.5, −1, …, 1.5")
 pd.DataFrame(
     {
         "gradient that arrives": arriving.tolist(),
@@ -300,8 +299,8 @@ mlp = training.live_run(sizes.mlp, mnist, seed=seed)
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plots.new_figure(1, 2, height=3.4)
-plots.plot_history(convnet.history, axes[0, 0], title=cifar10.provenance.title)
-plots.plot_history(mlp.history, axes[0, 1], title=mnist.provenance.title)
+figures.plot_history(convnet.history, axes[0, 0], title=cifar10.provenance.title)
+figures.plot_history(mlp.history, axes[0, 1], title=mnist.provenance.title)
 show(
     figure,
     name="fig-history",
@@ -581,7 +580,7 @@ printed(summary.loc[["reference", *ablations.CONTINUOUS]])
 # %% tags=["nbval-ignore-output"]
 angles = weight_angles(convnet.network())
 figure, axes = plots.new_figure(height=3.4)
-plots.plot_weight_angles(
+figures.plot_weight_angles(
     angles,
     axes[0, 0],
     limits={

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn_geometry import __version__, data, paths
-from bnn_geometry.book import claims, ledger_table, presets
+from bnn_geometry.book import ledger, ledger_table, presets
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import NAMES as STUDIES
 from bnn_geometry.training.environment import ENVIRONMENT, environment
@@ -307,7 +307,7 @@ def _claims(args: argparse.Namespace) -> None:
             f"Nothing has been built with preset {preset} yet: `BNN_PRESET={preset} make book` "
             "builds the book, and then the claims can be judged."
         )
-    rows = claims.ledger(preset, folder=folder)
+    rows = ledger.ledger(preset, folder=folder)
     if args.json:
         print(json.dumps(ledger_table.as_records(rows), indent=2, ensure_ascii=False))
     else:

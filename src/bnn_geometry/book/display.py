@@ -1,10 +1,13 @@
-"""What a chapter hands to its page: figures with name, caption and alt text, and numbers."""
+"""What a chapter hands to its page: figures with name, caption and alt text, numbers, tables."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -13,10 +16,64 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from bnn_geometry.book.plots.style import STYLE
-from bnn_geometry.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from bnn_geometry.data.datasets import Provenance
+    from bnn_geometry.training.recipes import Recipe
 
 
-def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """What the figures of a chapter were made from, for their titles and captions.
+
+    Attributes
+    ----------
+    data : Provenance, optional
+        Of the images; None for a simulation.
+    images : int, optional
+        How many test images.
+    width : float, optional
+        Of the network.
+    words : str
+        What else there is to say, such as how much was simulated.
+    preset : str
+    seed : int, optional
+    """
+
+    data: Provenance | None = None
+    images: int | None = None
+    width: float | None = None
+    words: str = ""
+    preset: str = ""
+    seed: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The images, with their number: ``200 test images of CIFAR-10``."""
+        of = self.data.title if self.data else ""
+        return f"{self.images:,} test images of {of}" if self.images else of
+
+    @property
+    def line(self) -> str:
+        """The last line of a caption: images, width, words, preset, seed; those that there are."""
+        parts = [
+            self.title,
+            f"width {width(self.width)}" if self.width else "",
+            self.words,
+            f"preset {self.preset}" if self.preset else "",
+            "" if self.seed is None else f"seed {self.seed}",
+        ]
+        line = "; ".join(filter(None, parts))
+        return f"{line[:1].upper()}{line[1:]}." if line else ""
+
+    def but(self, **changes: object) -> Origin:
+        """The same with other values, such as ``but(images=None)`` for a figure without images."""
+        return replace(self, **changes)
+
+
+def show(
+    figure: Figure, name: str, caption: str, origin: Origin | None = None, *, alt: str
+) -> None:
     """Show a figure in a notebook; in the book it becomes a numbered figure.
 
     Parameters
@@ -25,7 +82,9 @@ def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
     name : str
         Label for references, such as ``fig-angles``.
     caption : str
-        Markdown; says what is shown, of which data and how much of it.
+        Markdown; says what is shown.
+    origin : Origin, optional
+        Of which data and how much of it: becomes the last line of the caption.
     alt : str
         What the figure shows, for a reader who cannot see it.
 
@@ -37,6 +96,8 @@ def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
     for what, text in (("name", name), ("caption", caption), ("alt", alt)):
         if not text.strip():
             raise ValueError(f"A figure needs a {what}.")
+    if origin:
+        caption = f"{caption} {origin.line}".strip()
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):  # the salt that makes the same figure the same file
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -48,18 +109,46 @@ def show(figure: Figure, *, name: str, caption: str, alt: str) -> None:
     )
 
 
-def glue(name: str, value: object) -> None:
-    """Name a number or text for the prose, where it stands as ``{glue:text}`name:format```.
+def span(values: pd.Series) -> dict[str, object]:
+    """Lowest and highest of a series and their labels, for :func:`glue`; NaN is left out."""
+    return {
+        "low": values.min(),
+        "high": values.max(),
+        "low_at": values.idxmin(),
+        "high_at": values.idxmax(),
+    }
 
-    As myst-nb's own ``glue(..., display=False)``, but numbers of numpy are stored as plain ones,
-    which is what myst-nb can format; floats to six digits, beyond which no prose prints and no two
-    processors agree; and a number that is not finite is refused.
+
+def glue(*pair: object, **values: object) -> None:
+    """Name numbers or texts for the prose, where they stand as ``{glue:text}`name:format```.
+
+    ``glue(first_layer=0.85)`` names it ``first-layer``. A mapping or a Series becomes a number for
+    each of its labels: ``glue(r=span(table["r"]))`` names ``r-low``, ``r-high``, ``r-low-at`` and
+    ``r-high-at``. What is neither letter nor digit becomes a hyphen. Numbers of numpy are stored as
+    plain ones, which is what myst-nb can format; floats to six digits, beyond which no prose prints
+    and no two processors agree; and a number that is not finite is refused.
+
+    Parameters
+    ----------
+    *pair : str, value
+        One name, written as the prose has it, and its value.
+    **values
+        Any number of them.
 
     Raises
     ------
     ValueError
-        If the number is NaN or infinite: a page must not print it as a result.
+        If a number is NaN or infinite: a page must not print it as a result.
     """
+    for name, value in [pair, *values.items()] if pair else values.items():
+        if isinstance(value, Mapping | pd.Series):
+            for label, found in value.items():
+                glue(f"{name}-{str(label).lower()}", found)
+        else:
+            _glue(re.sub(r"[\W_]+", "-", name), value)
+
+
+def _glue(name: str, value: object) -> None:
     if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
@@ -72,6 +161,69 @@ def glue(name: str, value: object) -> None:
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": mime}},
     )
+
+
+class Table:
+    """A table of text for the page; see :func:`table`."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def __repr__(self) -> str:
+        """As aligned text."""
+        return self.frame.to_string()
+
+    def _repr_html_(self) -> str:
+        # a region that the keyboard can reach and scroll where the page is narrower
+        return (
+            '<div class="table-scroll" tabindex="0" role="region" aria-label="Table">\n'
+            f"{self.frame.to_html()}\n</div>"
+        )
+
+
+def table(frame: pd.DataFrame, columns: Mapping[str, str] | str = "", *, gap: str = "—") -> Table:
+    """A table as a page prints it; put last in a cell.
+
+    Floats in the given format with a minus sign, never −0; whole numbers of five digits and more
+    with their thousands set apart; texts as they are.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of several levels are named by the lowest.
+    columns : mapping or str
+        Column → its heading, and after a bar the format of its floats: ``"angle (°) | .2f"``, or
+        ``"error (%) | .1%"`` of a fraction; columns that are not named are left out. Or one format
+        for all.
+    gap : str
+        What stands for NaN and None.
+    """
+
+    def text(value: object, spec: str) -> str:
+        if isinstance(value, str):
+            return value
+        if pd.isna(value):
+            return gap
+        if isinstance(value, bool | int | np.integer | np.bool_):
+            return (f"{value:,}" if abs(value) >= 10_000 else str(value)).replace("-", "−")
+        printed = f"{value:{spec}}".rstrip("%")
+        return (printed if re.search("[1-9]", printed) else printed.lstrip("-")).replace("-", "−")
+
+    headings = {name: str(name) for name in frame.columns.get_level_values(-1)}
+    specs = dict.fromkeys(headings, columns)
+    if not isinstance(columns, str):
+        parts = {name: f"{text} | ".split(" | ")[:2] for name, text in columns.items()}
+        headings = {name: heading for name, (heading, _) in parts.items()}
+        specs = {name: spec for name, (_, spec) in parts.items()}
+        if frame.columns.nlevels == 1:
+            frame = frame[list(columns)]
+        else:
+            frame = frame.loc[:, frame.columns.get_level_values(-1).isin(list(columns))]
+    shown = frame.astype(object)
+    for i, name in enumerate(frame.columns.get_level_values(-1)):
+        shown.isetitem(i, [text(value, specs[name]) for value in frame.iloc[:, i]])
+    shown = shown.rename(columns=headings, level=-1 if frame.columns.nlevels > 1 else None)
+    return Table(shown.rename_axis(columns=[None] * shown.columns.nlevels))
 
 
 def width(value: float) -> str:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bnn_geometry.book.claims import Record, Row
+from bnn_geometry.book.ledger import Row
+from bnn_geometry.book.records import Record
 
 
 def format_value(measured: float | bool, uncertainty: float | None = None) -> str:

@@ -161,15 +161,3 @@ def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).set_index("layer")
-
-
-def for_readers(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of :func:`as_table` that a page prints, rounded, with names in words."""
-    return pd.DataFrame(
-        {
-            "n": table["n"].astype(int),
-            "r": table["r"].round(3),
-            "median r of a filter": table["filter_r"].round(3),
-            "different sign (%)": (100 * table["disagreement"]).round(1),
-        }
-    )

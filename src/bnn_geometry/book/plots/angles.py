@@ -1,4 +1,4 @@
-"""Figures of the chapter on random vectors; style and rules as in plots.py."""
+"""Figures of the chapter on random vectors, over the one style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of the chapter on pretrained networks; style and rules as in plots.py."""
+"""Figures of the chapter on pretrained networks, over the one style."""
 
 from __future__ import annotations
 
@@ -201,4 +201,72 @@ def plot_layer_errors(table: pd.DataFrame, ax: Axes, *, references: Mapping[str,
     ax.set_xticks(x, table.index, fontsize="small", rotation=45)
     ax.set(ylabel="test error (%)", ylim=(0, 100))
     ax.grid(axis="x", visible=False)
+    return ax
+
+
+def plot_angle_comparison(
+    angles: Sequence[tuple[str, pd.DataFrame]], ax: Axes, *, limits: dict[str, float]
+) -> Axes:
+    """Angle between weights and binary weights of every filter, by layer, of two networks.
+
+    Parameters
+    ----------
+    angles : sequence of two (label, DataFrame)
+        From :func:`bnn_geometry.probing.weights.weight_angles`.
+    ax : Axes
+    limits : dict
+        Label → angle in degrees, drawn as horizontal lines.
+    """
+    table = pd.concat([frame.assign(network=label) for label, frame in angles])
+    sns.boxplot(
+        data=table,
+        x="layer",
+        y="angle",
+        hue="network",
+        palette=[BLUE, ORANGE],
+        fliersize=2,
+        width=0.7,
+        ax=ax,
+    )
+    for (label, angle), style in zip(limits.items(), ("--", ":"), strict=False):
+        ax.axhline(angle, color="black", lw=1, ls=style, label=f"{label}: {angle:.1f}°")
+    ax.set(xlabel="", ylabel="angle between $w$ and bin($w$) (degrees)")
+    ax.grid(axis="x", visible=False)
+    ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+    return ax
+
+
+def plot_conversion(table: pd.DataFrame, ax: Axes, *, references: dict[str, float]) -> Axes:
+    """Test errors of a network binarized in several ways, before and after refitting batch norm.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index: what was binarized. Columns ``kept`` and ``refitted``, test errors, and
+        ``kept_error`` and ``refitted_error``, their standard errors; all in percent.
+    ax : Axes
+    references : dict
+        Label → test error in percent, drawn as vertical lines; at most three.
+    """
+    rows = np.arange(len(table))
+    for column, label, marker, colour, shift in (
+        ("kept", "batch norm as trained", "o", VERMILION, -0.12),
+        ("refitted", "batch norm refitted", "s", BLUE, 0.12),
+    ):
+        ax.errorbar(
+            table[column],
+            rows + shift,
+            xerr=table[f"{column}_error"],
+            fmt=marker,
+            ms=7,
+            color=colour,
+            label=label,
+        )
+    for (label, error), style in zip(references.items(), ("-", "--", ":"), strict=False):
+        ax.axvline(error, color="black", lw=1.2, ls=style, label=label)
+    ax.set_yticks(rows, table.index)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="test error (%)", ylabel="binarized", xlim=(0, 100))
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return ax

@@ -1,4 +1,4 @@
-"""Figures of the chapter on training; style and rules as in plots.py."""
+"""Figures of the chapter on training, over the one style."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from bnn_geometry.book.plots.style import BLUE, LOOKS, MARKERS
+from bnn_geometry.book.plots.style import BLUE, GREY, LOOKS, MARKERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -184,3 +184,45 @@ def plot_filters(filters: NDArray, axes: Sequence[Axes]) -> None:
         for spine in ax.spines.values():
             spine.set_visible(False)
         ax.grid(False)
+
+
+def plot_history(history: pd.DataFrame, ax: Axes, *, title: str, chance: float = 0.9) -> Axes:
+    """Training and test error by epoch.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Columns epoch, train_error, test_error (fractions).
+    ax : Axes
+    title : str
+    chance : float
+        Error of guessing, drawn as a dotted line.
+    """
+    ax.plot(
+        history["epoch"], 100 * history["train_error"], "s--", color=GREY, ms=5, label="training"
+    )
+    ax.plot(history["epoch"], 100 * history["test_error"], "o-", color=BLUE, ms=5, label="test")
+    ax.axhline(100 * chance, color="black", lw=1, ls=":", label="guessing")
+    ax.set(title=title, xlabel="epoch", ylabel="error (%)", ylim=(0, None))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def plot_weight_angles(angles: pd.DataFrame, ax: Axes, *, limits: dict[str, float]) -> Axes:
+    """Angle between w^c and w^b of every filter, by layer.
+
+    Parameters
+    ----------
+    angles : DataFrame
+        From :func:`bnn_geometry.probing.weights.weight_angles`.
+    ax : Axes
+    limits : dict
+        Label → angle in degrees, drawn as horizontal lines.
+    """
+    sns.boxplot(data=angles, x="layer", y="angle", color=BLUE, fliersize=2, width=0.6, ax=ax)
+    for (label, angle), style in zip(limits.items(), ("--", ":", "-."), strict=False):
+        ax.axhline(angle, color="black", lw=1, ls=style, label=f"{label}: {angle:.1f}°")
+    ax.set(xlabel="", ylabel="angle between $w^c$ and $w^b$ (degrees)")
+    ax.legend()
+    return ax
