@@ -17,7 +17,8 @@ import nbformat
 import pytest
 from notebooks_under_test import ROOT
 
-from bnn_geometry import cli
+from bnn_geometry import cli, data
+from bnn_geometry.cli.words import parse_value
 from bnn_geometry.probing import results
 from bnn_geometry.training import making, progress, recipes, runs
 
@@ -138,7 +139,7 @@ def test_run_chapter_reports_a_failing_cell_in_one_line(tmp_path):
     [("7", 7), ("0.5", 0.5), ("1e-3", 1e-3), ("true", True), ("False", False), ("auto", "auto")],
 )
 def test_parameters_are_read_by_their_look(text, value):
-    parsed = cli._parse_value(text)
+    parsed = parse_value(text)
     assert parsed == value
     assert type(parsed) is type(value)
 
@@ -286,13 +287,13 @@ def test_publishing_without_the_images_measures_the_angles_alone(
 ):
     monkeypatch.chdir(tmp_path)
     assert cli.main([*TRAIN, "--out", "run"]) == 0
-    load = cli.data.load
+    load = data.load
 
     def other(*args, **kwargs):
         found = load(*args, **kwargs)
         return replace(found, provenance=replace(found.provenance, fingerprint="0" * 64))
 
-    monkeypatch.setattr(cli.data, "load", other)
+    monkeypatch.setattr(data, "load", other)
     capsys.readouterr()
     assert cli.main(["publish", "run", "--out", "p"]) == 0
     out = capsys.readouterr().out

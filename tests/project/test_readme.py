@@ -44,7 +44,7 @@ def test_the_python_examples_run_and_print_every_layer(code, names):
     "words", [c for c in COMMANDS if c and c[0] == "bnn-geometry"], ids=" ".join
 )
 def test_every_bnn_geometry_command_shown_is_one(words):
-    cli._parser().parse_args(words[1:])
+    cli.parser().parse_args(words[1:])
 
 
 def test_every_make_target_shown_is_one():

@@ -1,29 +1,13 @@
 """CIFAR-10 and MNIST: finding, reading, keeping and fetching them, and stand-ins."""
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_NAMES = {
-    "DATASETS": "standards",
-    "SOURCES": "locations",
-    "Dataset": "datasets",
-    "Provenance": "datasets",
-    "Split": "datasets",
-    "describe": "locations",
-    "fetch": "download",
-    "fingerprint": "datasets",
-    "load": "datasets",
-    "locate": "locations",
-}
-
-__all__ = list(_NAMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "datasets": ["Dataset", "Provenance", "Split", "fingerprint", "load"],
+        "download": ["fetch"],
+        "locations": ["SOURCES", "describe", "locate"],
+        "standards": ["DATASETS"],
+    },
+)

@@ -6,37 +6,17 @@ number of levels; ``rotation`` before binarization; ``correlation`` of dot produ
 ``hyperdimensional`` counting; ``flows`` of section 5.1 with their ``losses`` and ``steady_state``.
 """
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_NAMES = {
-    "GAUSSIAN": "distributions",
-    "LAPLACE": "distributions",
-    "SIGNS": "distributions",
-    "UNIFORM": "distributions",
-    "empirical": "distributions",
-    "angle": "angles",
-    "nearest_binary_angle": "angles",
-    "sample_angles": "angles",
-    "angle_sd": "binarized_angle",
-    "mean_angle": "binarized_angle",
-    "pair_angle_cdf": "pair_angle",
-    "pair_angle_sd": "pair_angle",
-    "separation_dimension": "separation",
-    "limit_angle": "quantizers",
-    "lloyd_max": "quantizers",
-    "ternary": "quantizers",
-    "predicted_correlation": "correlation",
-}
-
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "angles": ["angle", "nearest_binary_angle", "sample_angles"],
+        "binarized_angle": ["angle_sd", "mean_angle"],
+        "correlation": ["predicted_correlation"],
+        "distributions": ["GAUSSIAN", "LAPLACE", "SIGNS", "UNIFORM", "empirical"],
+        "pair_angle": ["pair_angle_cdf", "pair_angle_sd"],
+        "quantizers": ["limit_angle", "lloyd_max", "ternary"],
+        "separation": ["separation_dimension"],
+    },
+)

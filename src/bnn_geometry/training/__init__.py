@@ -1,31 +1,17 @@
 """Recipes, the training loop, and runs on disk."""
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_NAMES = {
-    "Recipe": "recipes",
-    "Run": "runs",
-    "Trained": "loop",
-    "build_network": "build",
-    "check_fit": "evaluation",
-    "evaluate": "evaluation",
-    "layer_history": "history",
-    "live_run": "live",
-    "published_run": "live",
-    "recipe": "recipes",
-    "split_indices": "batches",
-    "train": "loop",
-}
-
-__all__ = list(_NAMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "batches": ["split_indices"],
+        "build": ["build_network"],
+        "evaluation": ["check_fit", "evaluate"],
+        "history": ["layer_history"],
+        "live": ["live_run", "published_run"],
+        "loop": ["Trained", "train"],
+        "recipes": ["Recipe", "recipe"],
+        "runs": ["Run"],
+    },
+)

@@ -1,0 +1,157 @@
+"""The command ``bnn-geometry``: what it understands. What it does stands in the modules beside."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bnn_geometry import __version__
+from bnn_geometry.cli import book, networks
+from bnn_geometry.errors import UserError
+from bnn_geometry.studies import NAMES as STUDIES
+from bnn_geometry.training.environment import ENVIRONMENT
+from sphinx_papermill.errors import BookError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options; a command is described by its docstring."""
+    top = argparse.ArgumentParser(
+        prog="bnn-geometry",
+        description="Commands around the executable book on the geometry of binary networks.",
+    )
+    top.add_argument("--version", action="version", version=f"bnn-geometry {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", metavar="DIR", help="data root (default: $BNN_DATA, else cache)")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(run: Callable[[Any], None]) -> argparse.ArgumentParser:
+        text = inspect.getdoc(run)
+        sub = commands.add_parser(
+            run.__name__.replace("_", "-"),
+            help=text.partition("
+")[0],
+            description=text,
+            parents=[common],
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(book.fetch)
+    sub.add_argument("names", nargs="*", metavar="NAME", help="cifar10, mnist (default: both)")
+
+    sub = command(book.status)
+    sub.add_argument("--data-only", action="store_true", help="say only which data was found")
+
+    sub = command(book.run_chapter)
+    sub.add_argument("chapter", metavar="NAME")
+    sub.add_argument(
+        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("KEY", "VALUE")
+    )
+    sub.add_argument("-o", "--output", metavar="FILE", help="default: NAME.ipynb here")
+    sub.add_argument("--timeout", type=float, metavar="SECONDS", help="for one cell")
+
+    sub = command(networks.train)
+    sub.add_argument("model", metavar="MODEL", help="cifar10-convnet or mnist-mlp")
+    sub.add_argument("--recipe", default="fast", help="original, fast (default) or long")
+    sub.add_argument("--width", type=float, help="scale of every hidden layer")
+    sub.add_argument("--epochs", type=int)
+    sub.add_argument(
+        "--activation", help="binary (default), or hardtanh or relu for a continuous counterpart"
+    )
+    sub.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FIELD", "VALUE"),
+        help="change another field of the recipe, such as: --set lr 0.003",
+    )
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--device", choices=("cpu", "cuda"), help="default: cuda where there is one, else cpu"
+    )
+    sub.add_argument("--out", required=True, metavar="DIR")
+    sub.add_argument(
+        "--measure",
+        type=int,
+        default=0,
+        metavar="IMAGES",
+        help="measure r and the angle on this many test images after every epoch",
+    )
+    sub.add_argument(
+        "--keep", type=int, nargs="+", default=[], metavar="EPOCH", help="keep these weights too"
+    )
+    sub.add_argument(
+        "--resume", action="store_true", help="go on with the run in DIR that was interrupted"
+    )
+
+    sub = command(networks.publish)
+    sub.add_argument("run_folder", metavar="RUN")
+    sub.add_argument(
+        "--out", metavar="DIR", help="default: runs/MODEL-RECIPE-wWIDTH-sSEED in this folder"
+    )
+    sub.add_argument("--images", type=int, default=500, help="to measure r on (default 500)")
+    sub.add_argument(
+        "--without-weights", action="store_true", help="history and measurements alone"
+    )
+
+    sub = command(networks.probe)
+    sub.add_argument("run_folder", metavar="RUN")
+    sub.add_argument(
+        "--images", type=int, default=500, help="test images (default 500; all where fewer)"
+    )
+    sub.add_argument("--json", action="store_true")
+    sub.add_argument("--out", metavar="DIR", help="keep all that was found in a new folder")
+
+    sub = command(networks.study)
+    sub.add_argument("name", choices=STUDIES, metavar="NAME", help=", ".join(STUDIES))
+    sub.add_argument(
+        "--work", required=True, metavar="DIR", help="keeps finished parts: a second call goes on"
+    )
+    sub.add_argument("--out", metavar="DIR", help="of the tables (default: runs/NAME of the book)")
+    sub.add_argument("--variants", nargs="+", metavar="VARIANT", help="default: all")
+    sub.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+    sub.add_argument("--add", action="store_true", help="keep the rows that are in --out")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of Dask, whose workers run the parts"
+    )
+
+    sub = command(book.claims)
+    sub.add_argument("--preset", help="smoke, book or paper (default: $BNN_PRESET, else book)")
+    sub.add_argument("--json", action="store_true")
+
+    command(book.lab)
+
+    sub = command(book.clean)
+    sub.add_argument("--decoded", action="store_true", help="the decoded data as well")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; a user's mistake is one sentence on standard error and code 1."""
+    commands = parser()
+    args, args.rest = commands.parse_known_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
+    if args.rest and args.command != "lab":
+        commands.error(f"unrecognized arguments: {' '.join(args.rest)}")
+    # Before torch is loaded, which then reads it.
+    os.environ.setdefault("GOMP_SPINCOUNT", ENVIRONMENT["GOMP_SPINCOUNT"])
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor at exit
+        return 0
+    except (UserError, BookError) as error:
+        print(f"bnn-geometry: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        print(f"bnn-geometry: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,141 @@
+"""Commands around the book and its data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from bnn_geometry import __version__, data, paths
+from bnn_geometry.book import ledger, ledger_table, presets
+from bnn_geometry.cli.words import parse_value, size
+from bnn_geometry.errors import UserError
+from bnn_geometry.training.environment import environment
+
+# torch and papermill are imported by the commands that need them: the others start at once.
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Download data sets, resuming and checking them."""
+    for path in data.fetch(args.names or list(data.DATASETS), root=args.data):
+        print(path)
+
+
+def status(args: argparse.Namespace) -> None:
+    """Say which data, device, preset and caches are in use."""
+    preset = presets.from_environment()
+    for name in data.DATASETS:
+        print(data.describe(name, root=args.data))
+    if args.data_only:
+        return
+    import torch
+
+    from bnn_geometry.training.hardware import resolve_precision
+
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
+    print(f"device: {name}; trains in {resolve_precision('auto', device)}")
+    print(f"torch {torch.__version__}, Python {sys.version.split()[0]}, bnn-geometry {__version__}")
+    print(f"preset: {preset} (set BNN_PRESET to change it)")
+    for label, folder in _stores().items():
+        print(f"{label}: {size(folder)} in {folder}")
+
+
+def _stores() -> dict[str, Path]:
+    stores = {"decoded data": paths.cache_root() / "decoded"}
+    with suppress(UserError):
+        stores["executed chapters"] = paths.book_folder() / paths.STORE
+    return stores
+
+
+def clean(args: argparse.Namespace) -> None:
+    """Remove executed chapters and the built book."""
+    book = paths.book_folder()
+    targets = [book / paths.STORE, book / "_build"]
+    if args.decoded:
+        targets.append(paths.cache_root() / "decoded")
+    for target in targets:
+        if target.exists():
+            print(f"removing {target} ({size(target)})")
+            shutil.rmtree(target)
+
+
+def run_chapter(args: argparse.Namespace) -> None:
+    """Run one chapter to a notebook, with parameters."""
+    from sphinx_papermill import worker
+    from sphinx_papermill.chapter import check_parameters, declared_parameters, read_notebook
+
+    book = paths.book_folder()
+    name = args.chapter.removesuffix(".py")
+    path = book / f"{name}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in book.glob("*.py")))
+        raise UserError(f"There is no chapter {name!r}; there is {known}.")
+    parameters = {key: parse_value(value) for key, value in args.parameters}
+    declared = declared_parameters(read_notebook(path), name)
+    if os.environ.get(paths.PRESET) and "preset" in declared:
+        parameters = {"preset": presets.from_environment(), **parameters}
+    output = Path(args.output or f"{name}.ipynb").absolute()
+    if output.is_relative_to(book):
+        raise UserError(f"{output} is inside the book: name an output elsewhere, with --output.")
+    if not output.parent.is_dir():
+        raise UserError(f"There is no folder {output.parent} to write {output.name} to.")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder: name the file to write.")
+    check_parameters(declared, parameters, name)
+    os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
+    if args.data:
+        os.environ[paths.DATA] = str(paths.data_root(args.data))
+    outcome = worker.start(
+        path,
+        output,
+        parameters=parameters,
+        cwd=book,
+        timeout=args.timeout,
+        environment=environment(),
+    ).outcome()
+    if not outcome.ok:
+        raise UserError(f"chapter {name}: {outcome.error} [{output}]")
+    print(f"{output}: {outcome.cells} cells in {outcome.seconds:.1f} s")
+
+
+def claims(args: argparse.Namespace) -> None:
+    """Print the ledger of claims of the book that was built."""
+    preset = presets.check(args.preset) if args.preset else presets.from_environment()
+    folder = paths.executed_folder(preset)
+    if not any(folder.glob("*.ipynb")):
+        raise UserError(
+            f"Nothing has been built with preset {preset} yet: `BNN_PRESET={preset} make book` "
+            "builds the book, and then the claims can be judged."
+        )
+    rows = ledger.ledger(preset, folder=folder)
+    if args.json:
+        print(json.dumps(ledger_table.as_records(rows), indent=2, ensure_ascii=False))
+    else:
+        print(ledger_table.as_text(rows))
+
+
+def lab(args: argparse.Namespace) -> None:
+    """Open JupyterLab with the chapters; other options are passed on to it."""
+    book = paths.book_folder()
+    settings = paths.cache_root() / "lab-settings"
+    # A double click opens a chapter as a notebook, and nothing is asked of other hosts. The user's
+    # own JupyterLab stays as it is.
+    for plugin, values in {
+        "docmanager-extension/plugin": {"defaultViewers": {"python": "Jupytext Notebook"}},
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    }.items():
+        file = settings / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+    os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
+    os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
+    if args.data:
+        os.environ[paths.DATA] = str(paths.data_root(args.data))
+    command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={book}", *args.rest]
+    os.execv(sys.executable, command)
