@@ -1,6 +1,7 @@
-"""Latent weights in eight bits: no sign changes, and the rounding costs what is stated."""
+"""Published runs: the same binary network, and the rounding costs what is stated."""
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -10,11 +11,10 @@ import torch
 from safetensors.torch import load_file
 from tiny import TINY, same_state, tiny_dataset
 
-from bnn_geometry import paths, training
+from bnn_geometry import paths, storage, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import inference
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing import dot_products, measurements
 from bnn_geometry.studies import publish
 from bnn_geometry.training import int8, making, runs
@@ -38,80 +38,6 @@ def run(tmp_path_factory):
 def published(run, tmp_path_factory):
     path = tmp_path_factory.mktemp("published") / "int8"
     return publish.publish(run, path, dataset=dataset(), images=IMAGES)
-
-
-def draws(seed, filters=200, n=300):
-    """Filters of every size, some of them clipped."""
-    generator = torch.Generator().manual_seed(seed)
-    w = torch.randn(filters, n, generator=generator)
-    w *= 10 ** torch.empty(filters, 1).uniform_(-12, 2, generator=generator)
-    w[::2] = w[::2].clamp(-1, 1)
-    return w
-
-
-# --- eight bits -----------------------------------------------------------------------------------
-
-
-def test_sign_is_exact_and_no_level_is_zero():
-    w = draws(0)
-    tiny = torch.finfo(torch.float32).tiny
-    w[0, :8] = torch.tensor([0.0, -0.0, 1e-45, -1e-45, tiny, -tiny, 1e-38, -1e-38])
-    w[1] = 0.0
-    w[2] = 1e-45
-    levels, scale = int8.to_int8(w)
-    assert levels.dtype == torch.int8
-    assert (levels != 0).all()
-    assert levels.abs().max() == 127
-    assert (scale > 0).all()
-    back = int8.from_int8(levels, scale)
-    assert (back != 0).all()
-    assert torch.equal(binarize(back), binarize(w))
-    assert torch.equal(torch.sign(levels.float()), binarize(w))
-
-
-@pytest.mark.parametrize("shape", [(200, 300), (40, 3, 3, 3), (10, 1)])
-def test_no_latent_is_off_by_more_than_half_a_step(shape):
-    w = draws(1)[: shape[0]].flatten()[: np.prod(shape)].reshape(shape)
-    levels, scale = int8.to_int8(w)
-    back = int8.from_int8(levels, scale)
-    assert back.dtype == torch.float32
-    step = scale.double().reshape(-1, *[1] * (len(shape) - 1))
-    error = (back.double() - w.double()).abs()
-    # rounding of the product in float32 comes on top
-    assert (error <= step / 2 + 2**-24 * w.double().abs()).all()
-    largest = w.abs().flatten(1).amax(1)
-    torch.testing.assert_close(scale * 126.5, largest)
-    assert (back.abs().flatten(1).amax(1) <= largest).all()
-
-
-def test_clipped_latents_come_back_as_plus_and_minus_one():
-    w = torch.empty(300, 50).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
-    w[:, 0], w[:, 1] = 1.0, -1.0
-    back = int8.from_int8(*int8.to_int8(w))
-    torch.testing.assert_close(back[:, :2], w[:, :2], rtol=2e-7, atol=0)
-    assert back.abs().max() <= 1
-
-
-@pytest.mark.parametrize("largest", [0.1, 1 / 3, 0.7, 0.9999999, 1.0, 12.345])
-def test_outermost_level_is_never_outside(largest):
-    w = torch.linspace(0.1, 1, 997)[:, None] * largest
-    back = int8.from_int8(*int8.to_int8(w))
-    assert (back <= w).all()
-    torch.testing.assert_close(back, w, rtol=2e-7, atol=0)
-
-
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-def test_latents_that_are_not_finite_are_refused(bad):
-    w = torch.ones(2, 3)
-    w[1, 2] = bad
-    with pytest.raises(UserError, match="not finite"):
-        int8.to_int8(w)
-
-
-def test_level_or_scale_of_zero_is_refused():
-    for level, scale in ((0, 1.0), (1, 0.0), (1, -1.0), (1, torch.nan), (1, torch.inf)):
-        with pytest.raises(UserError, match="a level or a scale is 0"):
-            int8.from_int8(torch.full((1, 2), level, dtype=torch.int8), torch.tensor([scale]))
 
 
 def test_packed_state_holds_the_rest_as_it_was(run):
@@ -221,21 +147,30 @@ def test_publishing_twice_or_with_other_images_is_refused(run, published, tmp_pa
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["history.csv", "measurements.csv", "recipe.json", "run.json", "weights.safetensors"],
-)
-def test_damaged_published_run_is_refused(run, tmp_path, name):
-    path = tmp_path / "p"
-    publish.publish(run, path)
-    content = bytearray((path / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (path / name).write_bytes(content)
-    with pytest.raises(UserError, match=str(path)):
-        runs.read(path)
-    (path / name).unlink()
-    with pytest.raises(UserError, match=f"{name} is missing"):
-        runs.read(path)
+def test_damaged_published_run_is_refused(run, tmp_path):
+    whole = tmp_path / "whole"
+    publish.publish(run, whole)
+    for file in sorted(whole.iterdir()):
+        path = shutil.copytree(whole, tmp_path / file.name) / file.name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=str(path.parent)):
+            runs.read(path.parent)
+        path.unlink()
+        with pytest.raises(UserError, match=f"{file.name} is missing"):
+            runs.read(path.parent)
+
+
+def test_name_of_a_published_run_leads_to_no_other_folder(run, tmp_path):
+    assert runs.name(run.recipe, run.seed) == f"mnist-mlp-fast-w0.03125-s{SEED}"
+    forged = shutil.copytree(run.path, tmp_path / "forged")
+    file = forged / "recipe.json"
+    file.write_text(file.read_text().replace('"fast"', '"../../elsewhere"'))
+    info = json.loads((forged / "run.json").read_text())
+    storage.write_manifest(forged, "run.json", info, set(info.pop("sha256")) - {"run.json"})
+    with pytest.raises(UserError, match="name must be a word"):
+        runs.read(forged)
 
 
 def test_levels_of_zero_in_a_published_run_are_refused(run, tmp_path, monkeypatch):
