@@ -17,9 +17,10 @@ import nbformat
 import pytest
 from notebooks_under_test import ROOT
 
-from bnn_geometry import cli, data
+from bnn_geometry import cli, data, studies
 from bnn_geometry.cli.words import parse_value
 from bnn_geometry.probing import results
+from bnn_geometry.studies import sweep
 from bnn_geometry.training import making, progress, recipes, runs
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
@@ -73,6 +74,44 @@ def test_an_unknown_data_set_is_a_sentence(capsys):
 def test_a_data_root_that_is_not_there_is_a_sentence(capsys, tmp_path):
     missing = str(tmp_path / "nothing")
     assert missing in fails(capsys, "status", "--data", missing)
+
+
+# --- study ----------------------------------------------------------------------------------------
+
+
+def test_study_is_run_with_what_was_chosen(capsys, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(studies, "find", lambda *args, **choice: asked.append((args, choice)))
+    monkeypatch.setattr(sweep, "make", lambda *args, **options: asked.append((args, options)))
+    chosen = ["--variants", "reference", "no augmentation", "--seeds", "3", "4", "--add"]
+    out = ["--work", str(tmp_path), "--out", "elsewhere"]
+    assert cli.main(["study", "ablations", *out, *chosen, "--data", "images"]) == 0
+    assert cli.main(["study", "pretrained", *out, "--scheduler", "tcp://host:8786"]) == 0
+    choice = {"variants": ["reference", "no augmentation"], "seeds": [3, 4], "root": "images"}
+    folders = (None, tmp_path, Path("elsewhere"))
+    assert asked == [
+        (("ablations",), choice),
+        (folders, {"add": True, "scheduler": None, "jobs": None}),
+        (("pretrained",), {"root": None}),
+        (folders, {"add": False, "scheduler": "tcp://host:8786", "jobs": None}),
+    ]
+    assert capsys.readouterr().out == "elsewhere\n" * 2
+
+
+def test_interrupted_study_says_how_it_goes_on(capsys, monkeypatch, tmp_path):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studies, "find", lambda *args, **choice: None)
+    monkeypatch.setattr(sweep, "make", interrupt)
+    assert cli.main(["study", "ablations", "--work", "w"]) == 130
+    said = "bnn-geometry: interrupted: `bnn-geometry study ablations --work w` goes on.\n"
+    assert capsys.readouterr().err == said
+
+
+def test_choice_that_makes_no_table_is_a_sentence(capsys, tmp_path):
+    arguments = ("study", "ablations", "--work", str(tmp_path), "--variants", "no augmentation")
+    assert "name it among the variants" in fails(capsys, *arguments)
 
 
 # --- run-chapter ----------------------------------------------------------------------------------

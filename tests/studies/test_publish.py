@@ -1,6 +1,7 @@
-"""Latent weights in eight bits: no sign changes, and the rounding costs what is stated."""
+"""Published runs: the same binary network, and the rounding costs what is stated."""
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import TINY, same_state, tiny_dataset
 
-from bnn_geometry import paths, training
+from bnn_geometry import paths, storage, training
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks import inference
 from bnn_geometry.networks.layers import weight_layers
@@ -136,21 +137,30 @@ def test_publishing_twice_or_with_other_images_is_refused(run, published, tmp_pa
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["history.csv", "measurements.csv", "recipe.json", "run.json", "weights.safetensors"],
-)
-def test_damaged_published_run_is_refused(run, tmp_path, name):
-    path = tmp_path / "p"
-    publish.publish(run, path)
-    content = bytearray((path / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (path / name).write_bytes(content)
-    with pytest.raises(UserError, match=str(path)):
-        runs.read(path)
-    (path / name).unlink()
-    with pytest.raises(UserError, match=f"{name} is missing"):
-        runs.read(path)
+def test_damaged_published_run_is_refused(run, tmp_path):
+    whole = tmp_path / "whole"
+    publish.publish(run, whole)
+    for file in sorted(whole.iterdir()):
+        path = shutil.copytree(whole, tmp_path / file.name) / file.name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=str(path.parent)):
+            runs.read(path.parent)
+        path.unlink()
+        with pytest.raises(UserError, match=f"{file.name} is missing"):
+            runs.read(path.parent)
+
+
+def test_name_of_a_published_run_leads_to_no_other_folder(run, tmp_path):
+    assert runs.name(run.recipe, run.seed) == f"mnist-mlp-fast-w0.03125-s{SEED}"
+    forged = shutil.copytree(run.path, tmp_path / "forged")
+    file = forged / "recipe.json"
+    file.write_text(file.read_text().replace('"fast"', '"../../elsewhere"'))
+    info = json.loads((forged / "run.json").read_text())
+    storage.write_manifest(forged, "run.json", info, set(info.pop("sha256")) - {"run.json"})
+    with pytest.raises(UserError, match="name must be a word"):
+        runs.read(forged)
 
 
 def test_levels_of_zero_in_a_published_run_are_refused(run, tmp_path, monkeypatch):

@@ -4,7 +4,9 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 from tiny import TINY, tiny_dataset
 
 from bnn_geometry.studies import replicates as seeds
@@ -32,12 +34,35 @@ def test_difference_by_hand(run):
     # means 22 and 16; variances 4 of three and 2 of two
     assert found.mean == pytest.approx(6)
     assert found.error == pytest.approx(math.sqrt(4 / 3 + 2 / 2))
+    test = stats.ttest_ind([20, 24, 22], [15, 17], equal_var=False)
+    assert found.df == pytest.approx(test.df)
+    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
 
 
 def test_one_run_has_no_spread(run):
     found = seeds.difference(with_errors(run, 0.2, 0.3), with_errors(run, 0.1))
     assert found.mean == pytest.approx(15)
-    assert math.isnan(found.error)
+    assert all(math.isnan(value) for value in found[1:])
+
+
+def test_no_spread_at_all_has_no_degrees_of_freedom(run):
+    found = seeds.difference(with_errors(run, 0.2, 0.2), with_errors(run, 0.1, 0.1))
+    assert (found.mean, found.error) == pytest.approx((10, 0))
+    assert math.isnan(found.df)
+
+
+def test_pooled_variance_is_that_within_groups():
+    values, groups = pd.Series([1.0, 3, 10, 14, 12, 7]), pd.Series(list("aabbbc"))
+    assert seeds.pooled_variance(values, groups) == (pytest.approx((2 + 8) / 3), 3)
+    # as in a one-way analysis of variance
+    rng = np.random.default_rng(0)
+    draws = pd.DataFrame({"x": rng.standard_normal(4000) * 3, "group": np.arange(4000) % 1000})
+    found = seeds.pooled_variance(draws["x"] + 5 * draws["group"], draws["group"])
+    assert found.df == 3000
+    assert abs(found.variance / 9 - 1) < 4 * math.sqrt(2 / found.df)
+    variance, df = seeds.pooled_variance(values[:1], groups[:1])
+    assert math.isnan(variance)
+    assert df == 0
 
 
 def test_kept_epoch_counts(run):

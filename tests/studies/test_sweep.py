@@ -90,7 +90,7 @@ def test_killed_process_is_a_sentence_and_the_study_goes_on(folder, tmp_path, se
     with pytest.raises(UserError, match="the same command goes on"):
         run(study, tmp_path, jobs=2)
     sweep.make(study, tmp_path / "work", tmp_path / "out", jobs=2)
-    assert made(folder) == [1] * 6
+    assert all(count >= 1 for count in made(folder))  # what was under way is made again
     assert files(tmp_path / "out") == serial
 
 

@@ -58,20 +58,20 @@ def test_clipped_latents_come_back_as_plus_and_minus_one():
     assert back.abs().max() <= 1
 
 
-@pytest.mark.parametrize("largest", [0.1, 1 / 3, 0.7, 0.9999999, 1.0, 12.345])
-def test_outermost_level_is_never_outside(largest):
-    w = torch.linspace(0.1, 1, 997)[:, None] * largest
+def test_outermost_level_is_never_outside():
+    largest = torch.tensor([0.1, 1 / 3, 0.7, 0.9999999, 1.0, 12.345])
+    w = (torch.linspace(0.1, 1, 997) * largest[:, None]).reshape(-1, 1)
     back = int8.from_int8(*int8.to_int8(w))
     assert (back <= w).all()
     torch.testing.assert_close(back, w, rtol=2e-7, atol=0)
 
 
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-def test_latents_that_are_not_finite_are_refused(bad):
-    w = torch.ones(2, 3)
-    w[1, 2] = bad
-    with pytest.raises(UserError, match="not finite"):
-        int8.to_int8(w)
+def test_latents_that_are_not_finite_are_refused():
+    for bad in (torch.nan, torch.inf, -torch.inf):
+        w = torch.ones(2, 3)
+        w[1, 2] = bad
+        with pytest.raises(UserError, match="not finite"):
+            int8.to_int8(w)
 
 
 def test_level_or_scale_of_zero_is_refused():

@@ -32,8 +32,7 @@ def parser() -> argparse.ArgumentParser:
         text = inspect.getdoc(run)
         sub = commands.add_parser(
             run.__name__.replace("_", "-"),
-            help=text.partition("
-")[0],
+            help=text.splitlines()[0],
             description=text,
             parents=[common],
         )

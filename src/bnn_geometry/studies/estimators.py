@@ -83,8 +83,8 @@ VARIANTS: dict[str, Change] = {
 """Name of each variant and what it changes of a network before training. In the reference the
 weights have the identity and the activations the hard tanh."""
 
-UNTRAINED = ("cifar10-convnet-fast-w0.5-s1", "mnist-mlp-fast-w0.5-s1")
-"""Published runs whose untrained networks are measured as the variants were after each epoch."""
+UNTRAINED = {"cifar10-convnet-fast-w0.5-s1": "cifar10", "mnist-mlp-fast-w0.5-s1": "mnist"}
+"""Published runs, and their data sets, whose untrained networks are measured as the variants were after each epoch."""
 
 
 class _Recorder:
@@ -173,7 +173,7 @@ def study(
     untrained = {
         f"{name}, untrained": {
             "variant": name,
-            "fingerprint": provenance(published_run(name).recipe.dataset, root)["fingerprint"],
+            "fingerprint": provenance(UNTRAINED[name], root)["fingerprint"],
         }
         for name in chosen
         if name in UNTRAINED
@@ -197,9 +197,8 @@ def part(
 ) -> sweep.Rows:
     """The rows of one variant and seed, or of a published run's untrained network."""
     if variant in UNTRAINED:
-        published = published_run(variant)
-        dataset = study_images(published.recipe.dataset, root, fingerprint)
-        return {"layers": untrained_layers(variant, published, dataset)}
+        dataset = study_images(UNTRAINED[variant], root, fingerprint)
+        return {"layers": untrained_layers(variant, published_run(variant), dataset)}
     return run(variant, study_images(REFERENCE.dataset, root, fingerprint), seed=seed)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from bnn_geometry.training.runs import Run
 
@@ -87,7 +87,7 @@ def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
     error = float(np.sqrt(sum(shares)))
     squares = sum(v**2 / (len(e) - 1) for v, e in zip(shares, (a, b), strict=True))
     df = float(error**4 / squares) if squares else np.nan
-    half = error * stats.t.ppf(0.975, df)
+    half = error * stdtrit(df, 0.975)
     return Difference(mean, error, df, float(mean - half), float(mean + half))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,12 @@ class Published:
     commit: str | None = None
     code: str | None = None
     seconds: float | None = None
-    earlier: tuple[dict[str, Any], ...] = field(default=())
+    earlier: tuple[dict[str, Any], ...] = ()
 
     @cached_property
     def recipe(self) -> Recipe:
         """How the study's networks were trained, or those that its variants set out from."""
-        return Recipe(**self.settings["recipe"])
+        return Recipe.from_dict(self.settings["recipe"])
 
 
 def write(path: Path, found: Published) -> None:
@@ -171,7 +171,9 @@ def check_addable(
 
     def whole(values: dict[str, Any]) -> dict[str, Any]:
         # a recipe written before it had a field is as ever
-        recipe = {"recipe": Recipe(**values["recipe"]).as_dict()} if "recipe" in values else {}
+        recipe = {}
+        if "recipe" in values:
+            recipe = {"recipe": Recipe.from_dict(values["recipe"]).as_dict()}
         return values | recipe
 
     if whole(kept.settings) != whole(settings):
