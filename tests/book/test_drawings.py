@@ -11,7 +11,7 @@ import pytest
 
 from bnn_geometry.book import plots
 from bnn_geometry.book.plots import angles, dynamics, pretrained, training
-from bnn_geometry.geometry import flows
+from bnn_geometry.geometry import flows, losses
 
 X = np.array([0.1, 0.4, 0.9])
 COLUMNS = """
@@ -28,7 +28,7 @@ PAIR = (T["n"].to_numpy(), X)
 HISTOGRAM = SimpleNamespace(
     start=0, width=60, counts=np.array([1, 2, 1]), density=X, density_start=0, density_step=60
 )
-FLOW = flows.flow(flows.COSINE, [3.0, 1.0], [-0.8, -0.6], np.full(3, 0.2), keep_path=True)
+FLOW = flows.flow(losses.COSINE, [3.0, 1.0], [-0.8, -0.6], np.full(3, 0.2), keep_path=True)
 ARGUMENTS = {
     angles.plot_angle_histograms: (
         SimpleNamespace(binarized=HISTOGRAM, pairs=HISTOGRAM, limit=37.0),

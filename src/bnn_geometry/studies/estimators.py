@@ -84,7 +84,7 @@ VARIANTS: dict[str, Change] = {
 weights have the identity and the activations the hard tanh."""
 
 UNTRAINED = {"cifar10-convnet-fast-w0.5-s1": "cifar10", "mnist-mlp-fast-w0.5-s1": "mnist"}
-"""Published runs, and their data sets, whose untrained networks are measured as the variants were after each epoch."""
+"""Published runs, and their data sets: their networks before training are measured as well."""
 
 
 class _Recorder:
