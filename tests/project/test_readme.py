@@ -10,6 +10,7 @@ import sys
 import pytest
 from notebooks_under_test import ROOT
 
+import bnn_geometry as bg
 from bnn_geometry import cli
 from bnn_geometry.book import presets
 
@@ -59,13 +60,23 @@ def test_the_two_commands_come_first():
 
 
 def test_the_presets_are_those_of_the_package():
-    assert set(re.findall(r"^\| `(\w+)`", README, re.M)) == set(presets.NAMES)
+    (table,) = re.findall(r"^\| preset .*?\n\n", README, re.M | re.S)
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == list(presets.NAMES)
 
 
-def test_every_module_named_is_there():
-    names = re.search(r"one concept per file: (.*?)\n\n", README, re.S).group(1)
-    for name in re.findall(r"`(\w+)`", names):
-        assert (ROOT / "src" / "bnn_geometry" / f"{name}.py").exists(), name
+def test_the_table_of_rooms_has_every_room_and_what_they_stand_on():
+    (table,) = re.findall(r"^\| room .*?\n\n", README, re.M | re.S)
+    named = [name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in row.split(", ")]
+    package = ROOT / "src" / "bnn_geometry"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")} - {"cli"}
+    ground = {path.stem for path in package.glob("[!_]*.py")}
+    assert sorted(named) == sorted(f"`{name}`" for name in rooms | ground)
+
+
+def test_every_name_for_strangers_is_told():
+    (sentence,) = re.findall(r"The names that a stranger needs .*?\n\n", README, re.S)
+    rooms = {path.parent.name for path in (ROOT / "src" / "bnn_geometry").glob("*/__init__.py")}
+    assert set(re.findall(r"`(\w+)`", sentence)) == set(bg.__all__) - rooms
 
 
 def test_every_file_named_is_there():
