@@ -9,7 +9,7 @@ def place_notes(page: dict[str, Any]) -> dict[str, Any]:
     """Turn what chapters noted on figures into cell options of myst-nb.
 
     The notes are those of :func:`bnn_geometry.book.display.show`; those of
-    :func:`bnn_geometry.book.claims.record` are for the ledger and leave no trace on the chapter's
+    :func:`bnn_geometry.book.records.record` are for the ledger and leave no trace on the chapter's
     own page.
 
     Parameters
