@@ -348,17 +348,18 @@ def _backend(scheduler: str | None, jobs: int | None) -> Iterator[None]:
 
 
 def _sentences(results: Iterable[_Done], scheduler: str | None) -> Iterator[_Done]:
-    # The death of workers is the machine's affair: it is told in a sentence.
+    # What dies on the way is the machine's affair: it is told in a sentence.
     try:
         yield from results
     except Exception as error:
-        if type(error).__name__ not in ("TerminatedWorkerError", "KilledWorker"):
+        died = {
+            "TerminatedWorkerError": "A process died, perhaps for want of memory",
+            "KilledWorker": f"Workers of {scheduler} died again and again, perhaps of one part",
+            "FutureCancelledError": f"The connection to {scheduler} was lost",
+        }.get(type(error).__name__)
+        if died is None:
             raise
-        where = f"Workers of {scheduler}" if scheduler else "A process"
-        raise UserError(
-            f"{where} died, perhaps for want of memory. Finished parts are kept: the same command "
-            "goes on."
-        ) from error
+        raise UserError(f"{died}. Finished parts are kept: the same command goes on.") from error
 
 
 class Progress(AbstractContextManager):
