@@ -190,6 +190,29 @@ def test_scheduler_that_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch
         run(study, tmp_path, scheduler="tcp://127.0.0.1:1")
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (("scheduler", "KilledWorker", ("task", None, 3)), "Workers of tcp://a died again"),
+        (("client", "FutureCancelledError", ("key", "lost")), "connection to tcp://a was lost"),
+    ],
+)
+def test_cluster_that_is_lost_is_a_sentence(error, message):
+    module, kind, arguments = error
+    found = getattr(pytest.importorskip(f"distributed.{module}"), kind)
+
+    def results():
+        yield 1
+        raise found(*arguments)
+
+    seen = sweep._sentences(results(), "tcp://a")
+    assert next(seen) == 1
+    with pytest.raises(UserError, match=f"{message}.*the same command goes on"):
+        next(seen)
+    with pytest.raises(ZeroDivisionError):  # a defect is no sentence
+        next(sweep._sentences((1 / 0 for _ in range(1)), None))
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """A scheduler's address; it has two workers, and each is a process of its own."""

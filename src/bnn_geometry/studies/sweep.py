@@ -14,20 +14,19 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 import joblib
 import pandas as pd
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from bnn_geometry import storage
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import tables
+from bnn_geometry.studies.progress import Progress
 
 # Nothing here imports torch: a worker whose parts do not need it starts at once.
 
@@ -348,66 +347,15 @@ def _backend(scheduler: str | None, jobs: int | None) -> Iterator[None]:
 
 
 def _sentences(results: Iterable[_Done], scheduler: str | None) -> Iterator[_Done]:
-    # The death of workers is the machine's affair: it is told in a sentence.
+    # What dies on the way is the machine's affair: it is told in a sentence.
     try:
         yield from results
     except Exception as error:
-        if type(error).__name__ not in ("TerminatedWorkerError", "KilledWorker"):
+        died = {
+            "TerminatedWorkerError": "A process died, perhaps for want of memory",
+            "KilledWorker": f"Workers of {scheduler} died again and again, perhaps of one part",
+            "FutureCancelledError": f"The connection to {scheduler} was lost",
+        }.get(type(error).__name__)
+        if died is None:
             raise
-        where = f"Workers of {scheduler}" if scheduler else "A process"
-        raise UserError(
-            f"{where} died, perhaps for want of memory. Finished parts are kept: the same command "
-            "goes on."
-        ) from error
-
-
-class Progress(AbstractContextManager):
-    """Parts done and time left: a bar on a terminal, a line for each part elsewhere.
-
-    Parameters
-    ----------
-    parts : int
-    done : int
-        Of them, in earlier calls.
-    stream : file, optional
-        Standard error.
-    """
-
-    def __init__(self, parts: int, done: int, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._parts, self._done, self._before = parts, done, done
-        self._began = time.monotonic()
-        self._bar = tqdm(
-            total=parts,
-            initial=done,
-            unit=" parts",
-            dynamic_ncols=True,
-            file=self._stream,
-            smoothing=0,
-            disable=not self._stream.isatty(),
-        )
-
-    def step(self, key: str, seconds: float) -> None:
-        """Tell that a part is done, and how long it took where it ran."""
-        self._done += 1
-        self._bar.set_postfix_str(key, refresh=False)
-        self._bar.update()
-        if not self._bar.disable:
-            return
-        elapsed = time.monotonic() - self._began
-        left = elapsed / (self._done - self._before) * (self._parts - self._done)
-        rest = f", about {tqdm.format_interval(left)} left" if self._done < self._parts else ""
-        print(
-            f"{self._done} of {self._parts}: {key}, {seconds:.1f} s{rest}",
-            file=self._stream,
-            flush=True,
-        )
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the bar as it is and go to the next line."""
-        self._bar.close()
+        raise UserError(f"{died}. Finished parts are kept: the same command goes on.") from error
