@@ -64,7 +64,7 @@ class Published:
     @cached_property
     def recipe(self) -> Recipe:
         """How the study's networks were trained, or those that its variants set out from."""
-        return Recipe(**self.settings["recipe"])
+        return Recipe.from_dict(self.settings["recipe"])
 
 
 def write(path: Path, found: Published) -> None:
@@ -171,7 +171,9 @@ def check_addable(
 
     def whole(values: dict[str, Any]) -> dict[str, Any]:
         # a recipe written before it had a field is as ever
-        recipe = {"recipe": Recipe(**values["recipe"]).as_dict()} if "recipe" in values else {}
+        recipe = (
+            {"recipe": Recipe.from_dict(values["recipe"]).as_dict()} if "recipe" in values else {}
+        )
         return values | recipe
 
     if whole(kept.settings) != whole(settings):
