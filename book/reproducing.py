@@ -127,7 +127,7 @@ times
 # %% [markdown]
 # The table shows how long the {glue:text}`chapters` chapters took to execute when they last had
 # to, at preset {glue:text}`preset`, with the budget each was given. A chapter is executed again
-# only when its text, its parameters, the package code that it can reach, the chapters it builds
+# only when its text, its sizes, the package code that it can reach, the chapters it builds
 # on, its data, or a library's version has changed.
 #
 # ## Bits
