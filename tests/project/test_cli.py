@@ -117,19 +117,30 @@ def test_choice_that_makes_no_table_is_a_sentence(capsys, tmp_path):
 # --- run-chapter ----------------------------------------------------------------------------------
 
 
-def test_run_chapter_writes_a_notebook_with_the_parameters(tmp_path):
-    output = tmp_path / "vectors.ipynb"
-    done = run(
-        "run-chapter", "random_vectors", "-p", "preset", "smoke", "-p", "samples", "50",
-        "-o", str(output),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert str(output) in done.stdout
+@pytest.fixture
+def small_book(monkeypatch, tmp_path):
+    """A book of one chapter, in the working directory."""
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "_toc.yml").write_text("")
+    (book / "dice.py").write_text(
+        '# %% tags=["parameters"]\npreset = "book"  # sizes\nthrows = 0  # how many\n\n'
+        "# %%\nfrom bnn_geometry.book import presets\n\n"
+        'print(presets.check(preset), throws, "throws")\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_run_chapter_writes_a_notebook_with_the_parameters(small_book, capsys):
+    output = small_book / "thrown.ipynb"
+    parameters = ["-p", "preset", "smoke", "-p", "throws", "50"]
+    assert cli.main(["run-chapter", "dice", *parameters, "-o", str(output)]) == 0
+    assert str(output) in capsys.readouterr().out
     notebook = nbformat.read(output, as_version=4)
     injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
-    assert "samples = 50" in injected[0].source
-    assert any("50 pairs each" in c.source or "50 pairs each" in str(c.outputs)
-               for c in notebook.cells if c.cell_type == "code")  # fmt: skip
+    assert "throws = 50" in injected[0].source
+    assert "smoke 50 throws" in str(notebook.cells[-1].outputs)
 
 
 @pytest.mark.parametrize(
@@ -164,13 +175,10 @@ def test_a_run_is_probed_only_with_images_that_fit(tiny, capsys, tmp_path):
     assert "takes images of shape (1, 28, 28)" in fails(capsys, "probe", out, "--data", "cifar10")
 
 
-def test_run_chapter_reports_a_failing_cell_in_one_line(tmp_path):
-    output = tmp_path / "x.ipynb"
-    done = run("run-chapter", "random_vectors", "-p", "preset", "huge", "-o", str(output))
-    assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "chapter random_vectors: cell 2 of" in done.stderr
-    assert "Unknown preset 'huge'" in done.stderr
+def test_run_chapter_reports_a_failing_cell_in_one_line(small_book, capsys):
+    message = fails(capsys, "run-chapter", "dice", "-p", "preset", "huge", "-o", "x.ipynb")
+    assert "chapter dice: cell 2 of 2" in message
+    assert "Unknown preset 'huge'" in message
 
 
 @pytest.mark.parametrize(

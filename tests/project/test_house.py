@@ -54,9 +54,12 @@ def loaded_by(code: str) -> set[str]:
             "from bnn_geometry import geometry\nfor n in geometry.__all__: getattr(geometry, n)",
             {"torch", "pandas", "matplotlib"},
         ),
-        ("from bnn_geometry import data; data.locate('mnist')", {"torch", "torchvision"}),
+        (
+            "from bnn_geometry import data, training; training.recipe; data.locate('mnist')",
+            {"torch", "torchvision", "pandas"},
+        ),
     ],
-    ids=["the package", "geometry", "finding data"],
+    ids=["the package", "geometry", "recipes and finding data"],
 )
 def test_importing_costs_only_what_is_used(code, heavy):
     assert not heavy & loaded_by(code)

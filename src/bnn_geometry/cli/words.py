@@ -21,5 +21,5 @@ def parse_value(text: str) -> Any:
 
 def size(folder: Path) -> str:
     """Megabytes that a folder takes."""
-    total = sum(p.stat().stsize for p in folder.rglob("*") if p.is_file())
+    total = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     return f"{total / 1e6:.1f} MB"
