@@ -29,7 +29,7 @@ book: .venv/.ready  ## build the book (the default)
 	@echo "The book: book/_build/html/index.html"
 
 test: .venv/.ready  ## run the tests, the chapters' notebooks among them
-	@$(IN_VENV) $(BIN)/pytest --nbval
+	@$(IN_VENV) $(BIN)/pytest --nbval -n auto --dist loadscope
 
 lab: .venv/.ready  ## open the chapters in JupyterLab
 	@$(IN_VENV) $(BIN)/bnn-geometry lab
