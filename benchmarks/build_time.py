@@ -48,7 +48,10 @@ def main(names: list[str]) -> None:
     """Measure, print a line for each measurement, then the JSON."""
     result: dict[str, object] = {"benchmark": "build_time"}
     result["data"] = {name: data.load(name).provenance.title for name in data.DATASETS}
-    imports = "import seaborn, torch, torchvision; from bnn_geometry import probes, plots"
+    imports = (
+        "import seaborn, torch, torchvision; from bnn_geometry.probing import dot_products; "
+        "from bnn_geometry.book.plots import series"
+    )
     result["jupyter_book_start_s"] = seconds([JUPYTER_BOOK, "--help"])
     result["chapter_imports_s"] = seconds([sys.executable, "-c", imports])
     for name in names:

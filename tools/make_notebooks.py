@@ -10,7 +10,6 @@ float32 and on one thread, so that a machine with other data or more cores gets 
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +27,7 @@ def main(names: list[str]) -> int:
         # imported late: torch reads the number of threads when it is loaded
         import nbformat
 
+        from bnn_geometry import storage
         from bnn_geometry.training.environment import environment
         from sphinx_papermill import chapter as chapters
         from sphinx_papermill import worker
@@ -54,9 +54,7 @@ def main(names: list[str]) -> int:
                 return 1
             target = NOTEBOOKS / f"{chapter.name}.ipynb"
             reference = as_reference(nbformat.read(executed, as_version=4))
-            partial = target.with_suffix(f".{os.getpid()}.tmp")
-            nbformat.write(reference, partial)
-            os.replace(partial, target)
+            storage.write_file(target, nbformat.writes(reference) + "\n")
             print(f"{target.relative_to(ROOT)}: {outcome.cells} cells in {outcome.seconds:.1f} s")
     return 0
 

@@ -125,14 +125,15 @@ def small_book(monkeypatch, tmp_path):
     (book / "_toc.yml").write_text("")
     (book / "dice.py").write_text(
         '# %% tags=["parameters"]\npreset = "book"  # sizes\nthrows = 0  # how many\n\n'
-        "# %%\nfrom bnn_geometry.book import presets\n\n"
-        'print(presets.check(preset), throws, "throws")\n'
+        "# %%\nfrom bnn_geometry import paths\nfrom bnn_geometry.book import presets\n\n"
+        'print(presets.check(preset), throws, "throws;", paths.data_root())\n'
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_run_chapter_writes_a_notebook_with_the_parameters(small_book, capsys):
+def test_run_chapter_writes_a_notebook_with_the_parameters(small_book, monkeypatch, capsys):
+    monkeypatch.setenv("BNN_DATA", "images")  # from where the user stands, not the chapter
     output = small_book / "thrown.ipynb"
     parameters = ["-p", "preset", "smoke", "-p", "throws", "50"]
     assert cli.main(["run-chapter", "dice", *parameters, "-o", str(output)]) == 0
@@ -140,7 +141,7 @@ def test_run_chapter_writes_a_notebook_with_the_parameters(small_book, capsys):
     notebook = nbformat.read(output, as_version=4)
     injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
     assert "throws = 50" in injected[0].source
-    assert "smoke 50 throws" in str(notebook.cells[-1].outputs)
+    assert f"smoke 50 throws; {small_book / 'images'}" in str(notebook.cells[-1].outputs)
 
 
 @pytest.mark.parametrize(

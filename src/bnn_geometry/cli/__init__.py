@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bnn_geometry import __version__
+from bnn_geometry import __version__, paths
 from bnn_geometry.cli import book, networks
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import NAMES as STUDIES
@@ -139,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.argv = list(sys.argv[1:] if argv is None else argv)
     if args.rest and args.command != "lab":
         commands.error(f"unrecognized arguments: {' '.join(args.rest)}")
+    paths.pin()  # what is started from here may stand elsewhere
     # Before torch is loaded, which then reads it.
     os.environ.setdefault("GOMP_SPINCOUNT", ENVIRONMENT["GOMP_SPINCOUNT"])
     try:
