@@ -126,6 +126,23 @@ def test_two_calls_at_once_are_refused(folder, tmp_path):
         run(small_studies.study(folder), tmp_path, jobs=1)
 
 
+def test_what_cannot_be_run_here_is_told_before_anything_is(folder, tmp_path, monkeypatch):
+    study = small_studies.study(folder, parts=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"No study can be run in .*: Not a directory"):
+        sweep.run_study(study, tmp_path / "file" / "work", jobs=1)
+    with pytest.raises(UserError, match="--jobs must be at least 1, not 0"):
+        run(study, tmp_path, jobs=0)
+    assert made(folder)[0] == 0
+
+
+def test_parts_of_a_worker_with_another_package_are_refused(folder, tmp_path, monkeypatch):
+    here = sweep._made_with()
+    monkeypatch.setattr(sweep, "_made_with", lambda: here | {"code": "another"})
+    with pytest.raises(UserError, match="has another package or other versions"):
+        run(small_studies.study(folder, parts=2), tmp_path, jobs=2)
+
+
 def test_rows_that_are_there_stay(folder, tmp_path):
     whole = small_studies.study(folder)
     out = tmp_path / "out"

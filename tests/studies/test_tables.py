@@ -1,5 +1,7 @@
 """A published study: written, verified, read as it was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,20 @@ def test_damaged_or_missing_study_is_a_sentence(tmp_path):
         path.write_text(path.read_text().replace("3", "4", 1))
         with pytest.raises(UserError, match=r"it was damaged or edited\. Restore the folder"):
             tables.read(path.parent)
+
+
+def test_manifest_of_something_else_is_no_study(tmp_path):
+    tables.write_tables(tmp_path, FOUND.tables, {"seeds": 3})
+    with pytest.raises(UserError, match=r"study\.json describes no published study"):
+        tables.read(tmp_path)
+
+
+def test_rows_made_with_other_versions_are_not_added_to():
+    data = FOUND.data | {"fingerprint": "0"}
+    kept = replace(FOUND, data=data)
+    tables.check_addable(kept, settings=FOUND.settings, data=data, versions=FOUND.versions)
+    with pytest.raises(UserError, match="of draws were made with other versions"):
+        tables.check_addable(kept, settings=FOUND.settings, data=data, versions={"torch": "2"})
 
 
 def test_no_other_folder_gives_way(tmp_path):
