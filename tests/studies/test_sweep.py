@@ -126,7 +126,7 @@ def test_two_calls_at_once_are_refused(folder, tmp_path):
         run(small_studies.study(folder), tmp_path, jobs=1)
 
 
-def test_what_cannot_be_run_here_is_told_before_anything_is(folder, tmp_path, monkeypatch):
+def test_what_cannot_be_run_here_is_told_before_anything_is(folder, tmp_path):
     study = small_studies.study(folder, parts=1)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"No study can be run in .*: Not a directory"):
@@ -134,13 +134,6 @@ def test_what_cannot_be_run_here_is_told_before_anything_is(folder, tmp_path, mo
     with pytest.raises(UserError, match="--jobs must be at least 1, not 0"):
         run(study, tmp_path, jobs=0)
     assert made(folder)[0] == 0
-
-
-def test_parts_of_a_worker_with_another_package_are_refused(folder, tmp_path, monkeypatch):
-    here = sweep._made_with()
-    monkeypatch.setattr(sweep, "_made_with", lambda: here | {"code": "another"})
-    with pytest.raises(UserError, match="has another package or other versions"):
-        run(small_studies.study(folder, parts=2), tmp_path, jobs=2)
 
 
 def test_rows_that_are_there_stay(folder, tmp_path):
@@ -205,6 +198,23 @@ def test_scheduler_that_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch
     )
     with pytest.raises(UserError, match=r"pip install 'bnn-geometry\[cluster\]'"):
         run(study, tmp_path, scheduler="tcp://127.0.0.1:1")
+
+
+def test_cluster_that_cannot_run_a_study_is_a_sentence(folder, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    study = small_studies.study(folder, parts=1)
+    monkeypatch.setattr(sweep, "TIMEOUT", 1)
+    with pytest.raises(UserError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:1"):
+        run(study, tmp_path, scheduler="tcp://127.0.0.1:1")
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        with pytest.raises(UserError, match="has no worker: start one"):
+            run(study, tmp_path, scheduler=cluster.scheduler_address)
+        cluster.scale(1)
+        with pytest.raises(UserError, match="one thread: start it with --nthreads 1"):
+            run(study, tmp_path, scheduler=cluster.scheduler_address)
+    assert made(folder)[0] == 0
 
 
 @pytest.mark.parametrize(
