@@ -203,7 +203,7 @@ def test_scheduler_that_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch
 def test_cluster_that_cannot_run_a_study_is_a_sentence(folder, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     study = small_studies.study(folder, parts=1)
-    monkeypatch.setattr(sweep, "TIMEOUT", 1)
+    monkeypatch.setattr(sweep, "TIMEOUT", 5)  # a busy machine takes its time
     with pytest.raises(UserError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:1"):
         run(study, tmp_path, scheduler="tcp://127.0.0.1:1")
     with distributed.LocalCluster(
