@@ -169,6 +169,18 @@ def test_run_chapter_takes_its_preset_from_the_environment(monkeypatch, capsys):
     assert "Unknown preset 'huge'" in fails(capsys, "run-chapter", "random_vectors")
 
 
+def test_a_continuous_network_is_probed_and_has_no_binary_inputs(tiny, capsys, tmp_path):
+    out, kept = str(tmp_path / "run"), str(tmp_path / "kept")
+    arguments = ["--width", "0.01", "--epochs", "1", "--activation", "hardtanh", "--out", out]
+    assert cli.main(["train", "mnist-mlp", *arguments]) == 0
+    capsys.readouterr()
+    assert cli.main(["probe", out, "--images", "5", "--out", kept]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("fc1") == 1
+    assert "activations: no layer to compare" in shown
+    assert results.read(tmp_path / "kept").as_dict()["activations"] == []
+
+
 def test_a_run_is_probed_only_with_images_that_fit(tiny, capsys, tmp_path):
     out = str(tmp_path / "run")
     assert cli.main(["train", "mnist-mlp", "--width", "0.01", "--epochs", "1", "--out", out]) == 0

@@ -174,8 +174,12 @@ def probe(args: argparse.Namespace) -> None:
         first, second = (
             text.replace("\\cdot ", "·") for text in (comparison.first, comparison.second)
         )
+        layers = found.statistics[comparison.name]
+        if not layers:
+            print(f"{comparison.name}: no layer to compare, since none has binary inputs")
+            continue
         print(f"{comparison.name}: {second} against {first}")
-        print(dot_products.as_table(found.statistics[comparison.name]).round(3).to_string())
+        print(dot_products.as_table(layers).round(3).to_string())
 
 
 def study(args: argparse.Namespace) -> None:

@@ -135,6 +135,13 @@ def probe_weights(
     return probe(network, images, (WEIGHTS,), batch_size=batch_size)[WEIGHTS.name]
 
 
+# of as_table, also where there is no layer to compare
+_COLUMNS = [
+    *("n", "r", "centred_r", "filter_r_25", "filter_r", "filter_r_75", "filter_r_se"),
+    *("slope", "disagreement"),
+]
+
+
 def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
     """One row per layer: fan-in, r, median per-filter r and quartiles, slope, sign disagreement.
 
@@ -160,4 +167,4 @@ def as_table(statistics: list[LayerStatistics]) -> pd.DataFrame:
                 "disagreement": s.disagreement,
             }
         )
-    return pd.DataFrame(rows).set_index("layer")
+    return pd.DataFrame(rows, columns=["layer", *_COLUMNS]).set_index("layer")
