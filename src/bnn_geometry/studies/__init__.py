@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "publish": ["rounding_cost"],
-        "replicates": ["curves", "difference", "final_errors", "pooled_variance"],
+        "replicates": ["difference", "final_errors", "pooled_variance"],
         "sweep": ["Study", "run_study"],
         "tables": ["Published", "published"],
     },

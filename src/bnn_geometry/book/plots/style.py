@@ -56,7 +56,8 @@ def new_figure(
     ----------
     rows, columns : int
     width, height : float
-        Of the whole figure, inches; the text column of a page is about 8 wide, and a phone shows it 400 pixels wide.
+        Of the whole figure, inches; the text column of a page is about 8 wide, and a phone shows it
+        400 pixels wide.
     **subplots
         Passed on, such as ``sharex``.
 
