@@ -1,7 +1,16 @@
 # ---
 # jupyter:
 #   sphinx_papermill:
-#     after: [theory, random_vectors, training, dot_products, learning_dynamics, pretrained, claims]
+#     after:
+#       - theory
+#       - random_vectors
+#       - training
+#       - dot_products
+#       - learning_dynamics
+#       - pretrained
+#       - claims
+#       - beyond_one_bit
+#       - checks
 #     data: [cifar10, mnist]
 #     files: [presets.toml]
 #     runs:
