@@ -16,6 +16,14 @@ from bnn_geometry.errors import UserError
 
 # torch is imported by the commands themselves: the parser, which names them, starts at once.
 
+_OPTIONS = {
+    "run_folder": "run",
+    "images": "--images",
+    "error_images": "--error-images",
+    "variants": "--variants",
+    "seeds": "--seeds",
+}
+
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     # What the command line changes of a recipe, each value of its field's kind.
@@ -187,11 +195,16 @@ def study(args: argparse.Namespace) -> None:
     from bnn_geometry import studies
     from bnn_geometry.studies import sweep
 
-    choice = {"variants": args.variants, "seeds": args.seeds}
-    study = studies.find(
-        args.name, root=args.data, **{k: v for k, v in choice.items() if v is not None}
-    )
-    out = Path(args.out or paths.runs_root() / args.name)
+    names = ("run_folder", "images", "error_images", "variants", "seeds")
+    choice = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    wanted = {True: names[:3], False: names[3:]}[args.name == "geometry"]
+    for name in choice:
+        if name not in wanted:
+            raise UserError(f"The study {args.name} takes no {_OPTIONS[name]}.")
+    if args.name == "geometry" and args.run_folder is None:
+        raise UserError("The study geometry measures a run: name its folder after `geometry`.")
+    study = studies.find(args.name, root=args.data, **choice)
+    out = Path(args.out or paths.runs_root() / study.name)
     try:
         sweep.make(
             study, Path(args.work), out, add=args.add, scheduler=args.scheduler, jobs=args.jobs
