@@ -20,13 +20,13 @@ from bnn_geometry.studies.images import images as study_images
 from bnn_geometry.studies.images import provenance
 from bnn_geometry.training import runs
 
-VECTORS = 20_000
+VECTORS = 10_000
 """Of each convolution, from test images and from training images each."""
 
 SHUFFLES, TURNS = 5, 10
 """Draws of the same signs with shuffled magnitudes, and of the random turn by the same angle."""
 
-TRAIN_IMAGES, REFIT_IMAGES = 3000, 200
+TRAIN_IMAGES, REFIT_IMAGES = 2000, 200
 """Training images for components, directions and readouts, and those that refit batch norm."""
 
 UNTRAINED_IMAGES = 1000
