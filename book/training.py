@@ -435,7 +435,7 @@ published = pd.DataFrame(
             "epochs": len(run.history),
             "training error (%)": f"{100 * run.kept['train_error']:.2f}",
             "test error (%)": f"{100 * run.kept['test_error']:.2f}",
-            "computed in": run.info["precision"],
+            "computed in": run.computed_in,
             "hours": f"{run.info['seconds'] / 3600:.2f}",
         }
         for name, several in (

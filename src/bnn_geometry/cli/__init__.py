@@ -87,6 +87,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--resume", action="store_true", help="go on with the run in DIR that was interrupted"
     )
+    sub.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="with --resume: also where another machine began it, which the run's record then says",
+    )
 
     sub = command(networks.publish)
     sub.add_argument("run_folder", metavar="RUN")

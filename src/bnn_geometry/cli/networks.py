@@ -63,6 +63,8 @@ def train(args: argparse.Namespace) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"No run can be written to {out}: {error.strerror}.") from error
+    if args.elsewhere and not args.resume:
+        raise UserError("--elsewhere goes with --resume: it says where a run may be continued.")
     recipes.check_seed(args.seed)
     if args.measure < 0:
         raise UserError(f"--measure must not be negative, as {args.measure} is.")
@@ -95,6 +97,7 @@ def train(args: argparse.Namespace) -> None:
                 seed=args.seed,
                 device=device,
                 resume=args.resume,
+                elsewhere=args.elsewhere,
                 measure=measure,
                 measured=args.measure,
                 kept_epochs=args.keep,
@@ -110,6 +113,9 @@ def train(args: argparse.Namespace) -> None:
             f"interrupted: `{again}` goes on after epoch {done} of {recipe.epochs}."
         ) from interrupt
     print(f"{out} is finished: there is nothing to resume" if finished else out)
+    run = runs.read(out)
+    if "stretches" in run.info:
+        print(f"trained in stretches: {run.computed_in}")
 
 
 def publish(args: argparse.Namespace) -> None:
@@ -178,6 +184,8 @@ def probe(args: argparse.Namespace) -> None:
         print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
     print(f"{args.run_folder} on {len(images)} test images of {dataset.provenance.title}")
+    if "stretches" in run.info:
+        print(f"trained in stretches: {run.computed_in}")
     for comparison in comparisons:
         first, second = (
             text.replace("\\cdot ", "·") for text in (comparison.first, comparison.second)
