@@ -16,6 +16,7 @@ NAMES = ("ablations", "estimators", "geometry", "pretrained")
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "geometry_results": ["Geometry", "compare_errors", "published_geometry"],
         "publish": ["rounding_cost"],
         "replicates": ["curves", "difference", "final_errors", "pooled_variance"],
         "sweep": ["Study", "run_study"],
