@@ -1,9 +1,31 @@
 # ---
 # jupyter:
 #   sphinx_papermill:
-#     after: [theory, random_vectors, training, dot_products, learning_dynamics, pretrained, claims]
+#     after:
+#       - theory
+#       - random_vectors
+#       - training
+#       - dot_products
+#       - learning_dynamics
+#       - pretrained
+#       - claims
+#       - beyond_one_bit
+#       - checks
 #     data: [cifar10, mnist]
 #     files: [presets.toml]
+#     runs:
+#       - cifar10-convnet-fast-hardtanh-w0.5-s1
+#       - cifar10-convnet-fast-hardtanh-w0.5-s2
+#       - cifar10-convnet-fast-hardtanh-w0.5-s3
+#       - cifar10-convnet-fast-w0.0625-s1
+#       - cifar10-convnet-fast-w0.125-s1
+#       - cifar10-convnet-fast-w0.25-s1
+#       - cifar10-convnet-fast-w0.5-s1
+#       - cifar10-convnet-fast-w0.5-s2
+#       - cifar10-convnet-fast-w0.5-s3
+#       - cifar10-convnet-fast-w1-s1
+#       - mnist-mlp-fast-w0.5-s1
+#       - mnist-mlp-fast-w1-s1
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
@@ -18,18 +40,27 @@
 # %% [markdown]
 # # Reproducing this book
 #
-# Everything on these pages was computed by the machine that built them. This page says how, and
-# on what.
+# Two commands set up everything, on a machine with Python and `make`:
 #
-# ## Sizes
+# ```bash
+# make book    # installs into .venv what the lock file pins, and builds the book
+# make test    # runs the tests, the chapters among them
+# ```
 #
-# Each chapter takes its sizes from a *preset*. `smoke` runs everything once, as small as can be,
-# and is what the tests use; `book` is the default; `paper` trains the networks at the paper's
-# size. `BNN_PRESET=smoke jupyter-book build book/` selects one for the whole book.
+# Every figure and number on these pages was drawn and computed by the machine that built them. Two
+# kinds of evidence go into them: what this build trained and simulated itself, in the
+# {glue:text}`chapters` chapters below, and the {glue:text}`runs` *published runs*, networks that
+# were trained beforehand, for {glue:text}`hours:.0f` hours in all, and come with the book.
 
 # %% tags=["parameters"]
 preset = "book"  # the preset whose times are shown: smoke, book or paper
 source = "auto"  # which images: auto, official, folder or stand-in
+
+# %% [markdown]
+# ## Published runs
+#
+# The command trains the run again. On another processor, or with another number of threads, its
+# numbers differ a little; a run without weights can be checked by its history alone.
 
 # %%
 import json
@@ -42,10 +73,32 @@ import pandas as pd
 
 from bnn_geometry import data
 from bnn_geometry.book import presets
-from bnn_geometry.book.display import glue, width
+from bnn_geometry.book.display import glue, table, width
+from bnn_geometry.training.listing import published_runs
 
-pd.set_option("display.max_colwidth", None)  # whole sentences in tables
+runs = published_runs()
+glue(runs=len(runs), hours=runs["hours"].sum())
+runs["width"] = runs["width"].map(width)
+runs["trained"] = runs["threads"].astype(str) + " × " + runs["instructions"]
+runs["weights"] = runs["weights"].map({True: "yes", False: "no"})
+headings = {"recipe": "recipe", "activation": "activation", "width": "width", "epochs": "epochs"}
+headings |= {"seed": "seed", "test_error": "test error (%) | .1%", "hours": "hours | .1f"}
+headings |= {"trained": "threads", "precision": "format", "weights": "weights"}
+table(runs, headings)
 
+# %% tags=["remove-input"]
+for command in runs["command"]:
+    print(command)
+
+# %% [markdown]
+# ## Sizes
+#
+# Each chapter takes its sizes from a *preset*. `smoke` runs everything once, as small as can be,
+# and is what the tests use; `book` is the default; `paper` trains the networks at the paper's
+# size. `BNN_PRESET=smoke jupyter-book build book/` selects one for the whole book. One chapter runs
+# again with other parameters by `bnn-geometry run-chapter random_vectors -p samples 100000`.
+
+# %%
 shown = {
     name: [presets.sizes(c, name) for c in ("random_vectors", "training", "dot_products")]
     for name in presets.NAMES
@@ -71,8 +124,10 @@ pd.DataFrame(
 # ## Images
 #
 # The official archives are preferred, then an image folder of the same images, then *stand-ins*:
-# small sets of real images that are installed with scikit-image and scikit-learn. This build
-# found:
+# small sets of real images that are installed with scikit-image and scikit-learn. A number measured
+# on a re-encoding or on a stand-in is not a number about CIFAR-10 or MNIST, and the figures say
+# which images they show. `bnn-geometry fetch` downloads the official archives and checks them. This
+# build found:
 
 # %% tags=["nbval-ignore-output"]
 found = [
@@ -80,22 +135,18 @@ found = [
     data.load("mnist", source=source).provenance,
 ]
 assert all(p.train_images > 0 and p.test_images > 0 for p in found)
-pd.DataFrame(
+images = pd.DataFrame(
     {
         "images": [p.title for p in found],
-        "what they are": [p.detail for p in found],
-        "training": [f"{p.train_images:,}" for p in found],
-        "test": [f"{p.test_images:,}" for p in found],
+        "training": [p.train_images for p in found],
+        "test": [p.test_images for p in found],
         "fingerprint": [p.fingerprint[:12] for p in found],
     },
     index=pd.Index(data.DATASETS, name="asked for"),
 )
+table(images)
 
 # %% [markdown]
-# A number measured on a re-encoding or on a stand-in is not a number about CIFAR-10 or MNIST, and
-# the figures say which images they show. `bnn-geometry fetch` downloads the official archives and
-# checks them.
-#
 # ## This build
 
 # %% tags=["nbval-ignore-output"]
@@ -120,15 +171,17 @@ seconds = {
 }
 times = pd.DataFrame({"seconds": seconds, "budget on two cores": budgets}).dropna(subset="seconds")
 assert (times["seconds"] > 0).all()
-glue("preset", preset)
-glue("chapters", len(times))
-times
+over = times.index[times["seconds"] > times["budget on two cores"]]
+glue(preset=preset, chapters=len(times), total=times["seconds"].sum())
+glue(over=f"over theirs were {', '.join(over)}" if len(over) else "none was over its own")
+table(times, ".1f")
 
 # %% [markdown]
-# The table shows how long the {glue:text}`chapters` chapters took to execute when they last had
-# to, at preset {glue:text}`preset`, with the budget each was given. A chapter is executed again
-# only when its text, its sizes, the package code that it can reach, the chapters it builds
-# on, its data, or a library's version has changed.
+# The table shows how long the chapters took to execute when they last had to, at preset
+# {glue:text}`preset`: {glue:text}`total:.0f` seconds, some of them side by side. Each was given a
+# budget, for two quiet cores; {glue:text}`over`. A chapter is executed again only when its text,
+# its sizes, the package code that it can reach, the chapters it builds on, its data, or a library's
+# version has changed.
 #
 # ## Bits
 #

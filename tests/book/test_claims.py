@@ -52,6 +52,13 @@ def test_an_equality_allows_z_errors_to_both_sides_and_without_error_none():
     assert kept_by(Rule("equality", z=4), 1.0, 1.1, uncertainty=0.0, theory=1.0) == [True, False]
 
 
+def test_a_null_is_exceeded_by_more_than_z_errors_and_a_tie_exceeds_nothing():
+    rule = Rule("null", z=2)
+    known = {"null": 0.5, "uncertainty": 0.125}
+    assert kept_by(rule, 0.7501, 0.75, 0.5, 0.0, **known) == [True, False, False, False]
+    assert kept_by(Rule("null"), 0.5, null=0.5, uncertainty=0.0) == [False]
+
+
 def test_exact_is_true_or_false():
     assert kept_by(Rule("exact"), True, False) == [True, False]
 
@@ -62,6 +69,8 @@ def test_exact_is_true_or_false():
         (Rule("exact"), {"measured": 1.0}),
         (Rule("interval", low=0), {"measured": True}),
         (Rule("ordering"), {"measured": 1.0}),
+        (Rule("null", z=2), {"measured": 1.0, "uncertainty": 1.0}),
+        (Rule("null", z=2), {"measured": 1.0, "null": 1.0}),
         (Rule("equality", z=2), {"measured": 1.0, "theory": 1.0}),
         (Rule("equality", z=2), {"measured": 1.0, "uncertainty": 1.0}),
     ],
@@ -82,6 +91,10 @@ def test_every_claim_has_its_row_and_a_row_says_all_it_must():
         assert set(re.findall(r"\b[A-Z]\b", claim.stated_by)) <= set(claims.STATED_BY)
         assert claim.stated_by[0] in claims.STATED_BY
         assert claim.quantity
+        assert claim.short
+        assert claim.overturn
+        # only what is seen has a null that it must exceed
+        assert bool(claim.null) == (claim.rule.kind == "null"), claim.id
         # the ends of an interval are a choice, and a choice has a reason
         assert bool(claim.why) == (claim.rule.kind == "interval"), claim.id
         # a value that the paper does not state is never printed as the paper's

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bnn_geometry.book import plots
-from bnn_geometry.book.plots import angles, dynamics, pretrained, training
+from bnn_geometry.book.plots import angles, dynamics, pretrained
 from bnn_geometry.geometry import flows, losses
 
 X = np.array([0.1, 0.4, 0.9])
@@ -54,14 +54,6 @@ ARGUMENTS = {
     dynamics.plot_emergence: (T,),
     dynamics.plot_slopes: ([("a", X)], X),
     dynamics.plot_variants: (T,),
-    training.plot_errors: ([("a", T)],),
-    training.plot_seeds: (T,),
-    training.plot_ablations: (T,),
-    training.plot_latent_histograms: (T,),
-    training.plot_by_layer: (T,),
-    training.plot_filters: (np.zeros((2, 2, 3, 3, 3)),),
-    training.plot_history: (T,),
-    training.plot_weight_angles: (T,),
     pretrained.plot_scales: (T,),
     pretrained.plot_residuals: (T, T),
     pretrained.plot_magnitudes: ([("a", T)],),
@@ -78,7 +70,7 @@ OPTIONS = {
     "lines": {"nearest": 30.0},
 }  # fmt: skip
 PANELS = {"plot_oscillation": 2, "plot_training_noise": 3, "plot_emergence": 2, "plot_variants": 2,
-          "plot_filters": 2, "plot_latent_histograms": 3, "plot_magnitudes": 3}  # fmt: skip
+          "plot_magnitudes": 3}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # by seaborn's box plots
@@ -103,7 +95,7 @@ UNNAMED = {angles.plot_angle_histograms}
 def test_every_plot_of_a_chapter_is_drawn_here():
     public = {
         function
-        for room in (angles, dynamics, pretrained, training)
+        for room in (angles, dynamics, pretrained)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if name.startswith("plot_") and function.__module__ == room.__name__
     }

@@ -29,7 +29,9 @@ def test_a_record_is_a_note_without_visible_content(displayed):
     records.record("mnist", 0.91234567, uncertainty=0.01, preset="smoke", data=data, note="fc1")
     ((shown, note),) = displayed
     assert shown == {records.MIME: "mnist"}
+    note["interval"] = list(note["interval"])  # what JSON makes of a pair
     assert json.loads(json.dumps(note)) == note
+    assert note["interval"] == pytest.approx([0.912346 - 0.0196, 0.912346 + 0.0196], abs=1e-6)
     assert note["measured"] == 0.912346
     assert (note["kind"], note["data"]) == ("stand-in", "stand-in: photographs")
 
@@ -42,6 +44,14 @@ def test_a_layer_is_a_record(displayed):
         (0.5, "layer fc1, n = 8,192"),
     ]
     assert {(note["claim"], note["figure"]) for _, note in displayed} == {("mnist", "fig-x")}
+
+
+def test_a_layer_has_its_own_null_and_error(displayed):
+    table = pd.DataFrame({"n": [27], "r": [0.75], "r_se": [0.01]}, index=["conv1"])
+    null = pd.Series({"conv1": 0.5})
+    records.record_layers("mnist", table, null=null, against="untrained network", preset="smoke")
+    ((_, note),) = displayed
+    assert (note["null"], note["against"], note["uncertainty"]) == (0.5, "untrained network", 0.01)
 
 
 def test_numbers_of_numpy_become_plain_ones(displayed):
@@ -67,10 +77,13 @@ def test_an_unknown_claim_and_what_its_rule_cannot_judge_are_refused(displayed):
         {"measured": 0.9, "uncertainty": math.inf},
         {"measured": 0.9, "uncertainty": -1.0},
         {"measured": 0.9, "theory": math.inf},
+        {"measured": 0.9, "null": math.nan},
+        {"measured": 0.9, "interval": (0.91, 0.95)},
+        {"measured": 0.9, "interval": (0.8, math.inf)},
     ],
 )
 def test_what_is_no_result_is_refused(displayed, values):
-    with pytest.raises(ValueError, match=r"ledger|negative"):
+    with pytest.raises(ValueError, match=r"ledger|negative|its interval"):
         records.record("mnist", preset="smoke", **values)
     assert not displayed
 

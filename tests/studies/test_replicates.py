@@ -1,4 +1,4 @@
-"""Several seeds of one training: curves, and the difference of two kinds with its error."""
+"""Several seeds of one training: the difference of two kinds with its error."""
 
 import math
 from dataclasses import replace
@@ -90,14 +90,3 @@ def test_no_run_or_the_same_seed_twice_is_refused(run, side):
     for pair in ((side, [run]), ([run], side)):
         with pytest.raises(ValueError, match="a seed of its own"):
             seeds.difference(*pair)
-
-
-def test_curves_have_a_row_for_each_run_and_epoch(run):
-    two = with_errors(run, 0.5, 0.6)
-    table = seeds.curves({"a": two, "b": [run]})
-    epochs = len(run.history)
-    assert table["network"].tolist() == ["a"] * 2 * epochs + ["b"] * epochs
-    assert table["seed"].unique().tolist() == [1, 2]
-    last = table[table["epoch"] == run.info["kept_epoch"]]
-    assert last["test_error"].tolist() == pytest.approx([0.5, 0.6, run.kept["test_error"]])
-    assert np.array_equal(table["epoch"][:epochs], run.history["epoch"])

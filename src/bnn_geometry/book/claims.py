@@ -6,6 +6,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 HOLDS = "holds"
 IN_PART = "holds in part"
+NOT_ESTABLISHED = "not established"
 FAILS = "does not hold"
 NOT_MEASURED = "not measured here"
-VERDICTS = (HOLDS, IN_PART, FAILS, NOT_MEASURED)
+VERDICTS = (HOLDS, IN_PART, NOT_ESTABLISHED, FAILS, NOT_MEASURED)
 
-KINDS = ("none", "stand-in", "folder", "official")
+KINDS = ("identity", "theorem", "observation", "explanation")
+"""Kinds of claims: true by algebra, proven, seen, and said to be the reason for what is seen. Only
+the last two can surprise."""
+
+DATA_KINDS = ("none", "stand-in", "folder", "official")
 """Kinds of data, ``none`` for a simulation; of two in one row the earlier one counts."""
 
 STATED_BY = {"P": "the paper", "A": "its authors' code or longer version", "D": "this book"}
@@ -35,14 +41,15 @@ class Rule:
     ----------
     kind : str
         ``interval``: low ≤ measured ≤ high. ``ordering``: measured exceeds ``above`` by more than
-        z uncertainties. ``equality``: measured lies within z uncertainties of the theory recorded
-        with it. ``exact``: measured is True.
+        z uncertainties. ``null``: measured exceeds the null recorded with it by more than z
+        uncertainties of their difference. ``equality``: measured lies within z uncertainties of
+        the theory recorded with it. ``exact``: measured is True.
     low, high : float
         Of an interval; an end left out is open.
     above : float
         Of an ordering.
     z : float
-        Of an ordering or an equality.
+        Of an ordering, a null or an equality.
     """
 
     kind: str
@@ -73,6 +80,10 @@ class Rule:
             )
         if self.kind == "ordering":
             return value - self.above - self.z * record.uncertainty
+        if self.kind == "null":
+            if record.null is None:
+                raise UserError(f"The claim {record.claim!r} needs the value of its null.")
+            return value - record.null - self.z * record.uncertainty
         if record.theory is None:
             raise UserError(f"The claim {record.claim!r} needs the value that theory gives.")
         off = abs(value - record.theory)
@@ -81,7 +92,7 @@ class Rule:
     def met(self, record: Record) -> bool:
         """Whether the record keeps the rule; a tie orders nothing."""
         margin = self.margin(record)
-        return margin > 0 if self.kind == "ordering" else margin >= 0
+        return margin > 0 if self.kind in ("ordering", "null") else margin >= 0
 
     def __str__(self) -> str:
         """The rule in words."""
@@ -96,6 +107,8 @@ class Rule:
         errors = f"{self.z:g} standard errors"
         if self.kind == "ordering":
             return f"above {self.above:g}" + (f" by more than {errors}" if self.z else "")
+        if self.kind == "null":
+            return "above its null" + (f" by more than {errors}" if self.z else "")
         return f"within {errors} of the theory"
 
 
@@ -106,45 +119,66 @@ class Claim:
     Attributes
     ----------
     id : str
+    short : str
+        The claim in a few words.
     claim : str
         One sentence.
+    kind : str
+        Of :data:`KINDS`. Of an explanation some of whose tests fail it is said that it is *not
+        established*; of any other claim that it holds in part.
     stated_by : str
         Letters of ``STATED_BY``, with a remark where parts differ.
     where : str
         Section or figure of the paper.
-    paper : str
-        The value as the paper states it; empty where it states none.
-    theory : str
     quantity : str
         What is measured.
     rule : Rule
+    rule_date : date
+        Since when the rule is this one.
+    overturn : str
+        What would turn the verdict.
+    paper : str
+        The value as the paper states it; empty where it states none.
+    theory : str
+    null : str
+        What is measured where the claim has no part in it.
     partial : Rule, optional
         A weaker rule, by which the claim holds in part.
+    changed : str
+        What changed the rule; empty for the first one.
     chapter : str
         The one that measures it; empty if none does yet.
     expected : mapping
-        preset → kind of data → verdict.
+        ``published`` → verdict on the published runs; preset → kind of data → verdict on what a
+        build measures.
     why : str
         Where the ends of an interval come from.
     """
 
     id: str
+    short: str
     claim: str
+    kind: str
     stated_by: str
     where: str
-    paper: str
-    theory: str
     quantity: str
     rule: Rule
+    rule_date: date
+    overturn: str
+    paper: str = ""
+    theory: str = ""
+    null: str = ""
     partial: Rule | None = None
+    changed: str = ""
     chapter: str = ""
-    expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
     why: str = ""
 
 
 _RULES = {
     "interval": {"low", "high"},
     "ordering": {"above", "z"},
+    "null": {"z"},
     "equality": {"z"},
     "exact": set(),
 }
@@ -189,7 +223,14 @@ def load(path: Path | None = None) -> dict[str, Claim]:
             claims[name] = Claim(**row)
         except TypeError as error:
             raise UserError(f"The claim {name!r} in {path}: {error}") from error
-        for by_kind in claims[name].expected.values():
-            if not set(by_kind) <= set(KINDS) or not set(by_kind.values()) <= set(VERDICTS):
-                raise UserError(f"The claim {name!r} expects no verdict of the list: {by_kind}.")
+        _check(claims[name])
     return claims
+
+
+def _check(claim: Claim) -> None:
+    if claim.kind not in KINDS:
+        raise UserError(f"The claim {claim.id!r} is of no kind of the list: {claim.kind!r}.")
+    expected = dict(claim.expected)
+    for by_kind in ({"none": expected.pop("published", HOLDS)}, *expected.values()):
+        if not set(by_kind) <= set(DATA_KINDS) or not set(by_kind.values()) <= set(VERDICTS):
+            raise UserError(f"The claim {claim.id!r} expects no verdict of the list: {by_kind}.")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnn_geometry.book.claims import (
+    DATA_KINDS,
     FAILS,
     HOLDS,
     IN_PART,
     KINDS,
+    NOT_ESTABLISHED,
     NOT_MEASURED,
     VERDICTS,
     Claim,
@@ -22,28 +24,49 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.paths import executed_folder
 
 
-def judge(claim: Claim, records: list[Record]) -> tuple[str, Record | None]:
-    """The verdict on a claim, and the record that speaks most against it.
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and what it rests on.
+
+    Attributes
+    ----------
+    verdict : str
+    shown : Record or None
+        The record that speaks most against the claim.
+    records : tuple of Record
+        All of them, the adverse ones first.
+    """
+
+    verdict: str
+    shown: Record | None
+    records: tuple[Record, ...]
+
+
+def judge(claim: Claim, records: Iterable[Record]) -> Judgement:
+    """The verdict on a claim.
 
     A claim holds if every record keeps its rule; it does not hold if none keeps even the weaker
-    one; between the two it holds in part.
+    one; between the two it holds in part, and of an explanation it is not established.
 
     Raises
     ------
     UserError
         If the rule cannot judge what was recorded.
     """
-    if not records:
-        return NOT_MEASURED, None
-    verdicts = []
+    ranked = []
     for entry in records:
         part = claim.partial is not None and claim.partial.met(entry)
-        verdicts.append(HOLDS if claim.rule.met(entry) else IN_PART if part else FAILS)
-    verdict = verdicts[0] if len(set(verdicts)) == 1 else IN_PART
-    ranks = [
-        (-VERDICTS.index(v), claim.rule.margin(r)) for v, r in zip(verdicts, records, strict=True)
-    ]
-    return verdict, records[ranks.index(min(ranks))]
+        verdict = HOLDS if claim.rule.met(entry) else IN_PART if part else FAILS
+        ranked.append((-VERDICTS.index(verdict), claim.rule.margin(entry), entry))
+    if not ranked:
+        return Judgement(NOT_MEASURED, None, ())
+    ranked.sort(key=lambda found: found[:2])
+    ranks = {rank for rank, *_ in ranked}
+    verdict = VERDICTS[-ranks.pop()] if len(ranks) == 1 else IN_PART
+    if verdict == IN_PART and claim.kind == "explanation":
+        verdict = NOT_ESTABLISHED
+    sorted_records = tuple(entry for *_, entry in ranked)
+    return Judgement(verdict, sorted_records[0], sorted_records)
 
 
 @dataclass(frozen=True)
@@ -53,43 +76,55 @@ class Row:
     Attributes
     ----------
     claim : Claim
-    verdict : str
+    published : Judgement
+        On what was measured on published runs.
+    build : Judgement
         On what this build measured.
-    shown : Record or None
-        The record of this build that speaks most against the claim.
-    records : tuple of Record
-        All of this build's.
     preset : str
-    kind : str or None
+    data_kind : str or None
         Kind of this build's data; None where nothing was measured.
-    published : tuple of Record
-        What was measured on published runs.
     """
 
     claim: Claim
-    verdict: str
-    shown: Record | None
-    records: tuple[Record, ...]
+    published: Judgement
+    build: Judgement
     preset: str
-    kind: str | None
-    published: tuple[Record, ...] = ()
+    data_kind: str | None
 
     @property
-    def published_verdict(self) -> tuple[str, Record | None]:
-        """The verdict on the published runs, and what speaks most against the claim in them."""
-        return judge(self.claim, list(self.published))
+    def best(self) -> Judgement:
+        """On the best evidence there is: the published runs, else this build."""
+        return self.published if self.published.records else self.build
 
     @property
-    def expected(self) -> str | None:
-        """The verdict expected for this preset and kind of data; None where none is."""
+    def verdict(self) -> str:
+        """On the best evidence."""
+        return self.best.verdict
+
+    @property
+    def evidence(self) -> str:
+        """What the verdict rests on, in words."""
+        if self.published.records:
+            runs = dict.fromkeys(str(entry.run) for entry in self.published.records)
+            return f"published: {', '.join(runs)}"
+        return "this build" if self.build.records else ""
+
+    @property
+    def expected(self) -> dict[str, str]:
+        """The verdicts expected, ``published`` and ``build``; those that are known."""
+        expected = self.claim.expected
+        known = {"build": expected.get(self.preset, {}).get(self.data_kind or "")}
+        if self.published.records:
+            known["published"] = expected.get("published")
         if not self.claim.chapter:
-            return NOT_MEASURED
-        return self.claim.expected.get(self.preset, {}).get(self.kind or "")
+            known = {"build": NOT_MEASURED}
+        return {which: verdict for which, verdict in known.items() if verdict}
 
     @property
-    def data(self) -> str:
-        """Titles of the images, empty for a simulation."""
-        return "; ".join(dict.fromkeys(r.data for r in self.records if r.data))
+    def unexpected(self) -> dict[str, str]:
+        """Of the expected verdicts those that were not found."""
+        found = {"build": self.build.verdict, "published": self.published.verdict}
+        return {which: v for which, v in self.expected.items() if found[which] != v}
 
 
 def ledger(
@@ -124,15 +159,14 @@ def ledger(
     rows = []
     for name, claim in claims.items():
         built = [entry for entry in found[name] if not entry.run]
-        published = [entry for entry in found[name] if entry.run]
-        verdict, shown = judge(claim, built)
+        published = judge(claim, (entry for entry in found[name] if entry.run))
         kinds = {entry.kind for entry in built} - {"none"} or {"none"}
-        kind = min(kinds, key=KINDS.index) if built else None
-        rows.append(Row(claim, verdict, shown, tuple(built), preset, kind, tuple(published)))
+        kind = min(kinds, key=DATA_KINDS.index) if built else None
+        rows.append(Row(claim, published, judge(claim, built), preset, kind))
     return rows
 
 
-def counts(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows have each verdict, zeros included."""
-    counted = Counter(row.verdict for row in rows)
-    return {verdict: counted[verdict] for verdict in VERDICTS}
+def counts(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """How many rows of each kind of claim have each verdict, zeros included: kind → verdict."""
+    counted = Counter((row.claim.kind, row.verdict) for row in rows)
+    return {kind: {v: counted[kind, v] for v in VERDICTS} for kind in KINDS}

@@ -1,14 +1,13 @@
-"""The ledger of claims as a table: for the page, for a terminal and for programs."""
+"""The ledger of claims as text: for a terminal and for programs."""
 
 from __future__ import annotations
 
-import html
 import math
-import re
 from collections.abc import Iterable
 from typing import Any
 
-from bnn_geometry.book.ledger import Row
+from bnn_geometry.book.claims import VERDICTS
+from bnn_geometry.book.ledger import Judgement, Row, counts
 from bnn_geometry.book.records import Record
 
 
@@ -24,150 +23,102 @@ def format_value(measured: float | bool, uncertainty: float | None = None) -> st
     """
     if isinstance(measured, bool):
         return "yes" if measured else "no"
-    style = _style(uncertainty)
-    text = f"{measured:{style}}"
+    text = format_number(measured, uncertainty)
+    return f"{text} ± {format_number(uncertainty, uncertainty)}" if uncertainty else text
+
+
+def format_number(value: float, uncertainty: float | None = None) -> str:
+    """A number as text, to two digits of an uncertainty: of a value, its null and its theory.
+
+    >>> format_number(0.888123, 0.002)
+    '0.8881'
+    """
+    style = ".3g"
     if uncertainty:
-        text += f" ± {uncertainty:{style}}"
-    return text.replace("-", "−")
+        digits = 1 - math.floor(math.log10(uncertainty))
+        style = f".{max(0, digits)}f" if -3 < digits < 7 else ".2e"
+    return f"{value:{style}}".replace("-", "−")
 
 
-def _style(uncertainty: float | None) -> str:
-    # how to print a value and its theory, so that both show what the uncertainty leaves of them
-    if not uncertainty:
-        return ".3g"
-    digits = 1 - math.floor(math.log10(uncertainty))
-    return f".{max(0, digits)}f" if -3 < digits < 7 else ".2e"
+def rule_in_words(row: Row) -> str:
+    """The rule of a row, with the weaker one, if there is one."""
+    claim = row.claim
+    return str(claim.rule) + (f"; in part: {claim.partial}" if claim.partial else "")
 
 
 def as_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """The rows as dictionaries that JSON can hold."""
+
+    def judgement(found: Judgement) -> dict[str, Any]:
+        return {"verdict": found.verdict, "records": [vars(entry) for entry in found.records]}
+
     listed = []
     for row in rows:
-        shown = row.shown
-        published_verdict, published = row.published_verdict
+        claim, shown = row.claim, row.best.shown
         listed.append(
             {
-                "id": row.claim.id,
-                "claim": row.claim.claim,
-                "stated_by": row.claim.stated_by,
-                "paper": row.claim.paper,
-                "theory": row.claim.theory,
+                "id": claim.id,
+                "short": claim.short,
+                "claim": claim.claim,
+                "kind": claim.kind,
+                "stated_by": claim.stated_by,
+                "paper": claim.paper,
+                "theory": claim.theory,
                 "theory_value": shown.theory if shown else None,
-                "quantity": row.claim.quantity,
+                "quantity": claim.quantity,
+                "verdict": row.verdict,
                 "measured": shown.measured if shown else None,
+                "null": shown.null if shown else None,
+                "against": shown.against if shown else "",
+                "interval": shown.interval if shown else None,
                 "uncertainty": shown.uncertainty if shown else None,
                 "note": shown.note if shown else "",
-                "preset": row.preset,
-                "data": row.data or row.kind,
-                "verdict": row.verdict,
-                "expected": row.expected,
-                "chapter": row.claim.chapter,
                 "figure": shown.figure if shown else None,
-                "published": {
-                    "run": published.run,
-                    "measured": published.measured,
-                    "uncertainty": published.uncertainty,
-                    "note": published.note,
-                    "data": published.data,
-                    "verdict": published_verdict,
-                }
-                if published
-                else None,
+                "data": shown.data if shown else "",
+                "evidence": row.evidence,
+                "records": [vars(entry) for entry in row.best.records],
+                "build": judgement(row.build),
+                "expected": row.expected,
+                "rule": rule_in_words(row),
+                "rule_date": claim.rule_date.isoformat(),
+                "changed": claim.changed,
+                "overturn": claim.overturn,
+                "preset": row.preset,
+                "chapter": claim.chapter,
             }
         )
     return listed
 
 
+def value_in_words(shown: Record) -> str:
+    """What was measured, with its null: ``0.848 ± 0.002, untrained network 0.888``."""
+    text = format_value(shown.measured, shown.uncertainty)
+    if shown.null is not None:
+        text += f", {shown.against or 'null'} {format_number(shown.null, shown.uncertainty)}"
+    return text
+
+
 def as_text(rows: Iterable[Row]) -> str:
-    """The rows as aligned lines: id, verdict, what was measured."""
+    """The rows as aligned lines, id, kind, verdict, what was measured; and the tally by kind."""
+    rows = list(rows)
     lines = []
     for row in rows:
-        value = format_value(row.shown.measured, row.shown.uncertainty) if row.shown else ""
-        odd = "" if row.expected in (None, row.verdict) else f"  (expected: {row.expected})"
-        lines.append(f"{row.claim.id:24}{row.verdict:20}{value}{odd}".rstrip())
-    return "\n".join(lines)
+        value = value_in_words(row.best.shown) if row.best.shown else ""
+        odd = "".join(f"  ({which} expected: {v})" for which, v in row.unexpected.items())
+        claim = row.claim
+        lines.append(f"{claim.id:24}{claim.kind:13}{row.verdict:18}{value}{odd}".rstrip())
+    return "\n".join([*lines, "", *tally(rows)])
 
 
-# column → share of the width, per cent
-_COLUMNS = {
-    "Claim": 22,
-    "Verdict": 17,
-    "This build": 22,
-    "Published run": 17,
-    "Theory": 13,
-    "Paper": 9,
-}
-
-
-def _marked_up(text: str) -> str:
-    # as HTML, with w^b and n^(−1/2) as superscripts
-    escaped = html.escape(text)
-    return re.sub(r"\^(?:\(([^()]*)\)|(\w))", lambda m: f"<sup>{m[1] or m[2]}</sup>", escaped)
-
-
-def _value(shown: Record) -> str:
-    theory = ""
-    if shown.theory is not None:
-        theory = f"; theory {shown.theory:{_style(shown.uncertainty)}}".replace("-", "−")
-    return (
-        f"<strong>{_marked_up(format_value(shown.measured, shown.uncertainty) + theory)}</strong>"
-    )
-
-
-def _link(chapter: str, shown: Record) -> str:
-    anchor = f"#{shown.figure}" if shown.figure else ""
-    to = "figure in" if shown.figure else "chapter"
-    return f'<a href="{chapter}.html{html.escape(anchor)}">{to} {chapter}</a>'
-
-
-def _weakest(records: tuple[Record, ...]) -> str:
-    return f"; weakest of {len(records)}" if len(records) > 1 else ""
-
-
-def _cells(row: Row) -> list[str]:
-    claim, shown = row.claim, row.shown
-    e = _marked_up
-    build = "—"
-    if shown is not None:
-        of = f"{claim.quantity}, {shown.note}" if shown.note else claim.quantity
-        on = f"<br>{e(row.data)}" if row.data else "<br>simulation"
-        said = e(of + _weakest(row.records))
-        build = f"{_value(shown)}<br>{said}{on}<br>{_link(claim.chapter, shown)}"
-    published = "—"
-    verdict, shown = row.published_verdict
-    if shown is not None:
-        said = e(f"{shown.note}{_weakest(row.published)}".lstrip("; "))
-        published = (
-            f"{_value(shown)}<br>{e(verdict)}<br>{said}<br>{e(shown.data)}<br>"
-            f"<code>{html.escape(shown.run)}</code>"
-        )
-    odd = "" if row.expected in (None, row.verdict) else f"<br>expected: {e(row.expected)}"
-    rule = str(claim.rule) + (f"; in part: {claim.partial}" if claim.partial else "")
-    why = f"<br>({e(claim.why)})" if claim.why else ""
-    stated = f"{claim.stated_by}; {claim.where}" if claim.where else claim.stated_by
-    return [
-        f"{e(claim.claim)}<br>Stated by {e(stated)}<br><code>{html.escape(claim.id)}</code>",
-        f"<strong>{e(row.verdict)}</strong>{odd}<br>{e(rule)}{why}",
-        build,
-        published,
-        e(claim.theory) or "—",
-        e(claim.paper) or "—",
-    ]
-
-
-def as_html(rows: Iterable[Row]) -> str:
-    """The rows as an HTML table that scrolls sideways where the page is narrower."""
-    head = "".join(
-        f'<th scope="col" style="width: {share}%">{name}</th>' for name, share in _COLUMNS.items()
-    )
-    body = "\n".join(
-        f'<tr id="claim-{html.escape(row.claim.id)}" style="vertical-align: top">'
-        + "".join(f'<td style="text-align: left">{cell}</td>' for cell in _cells(row))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="Ledger of claims">'
-        '<table class="table" style="min-width: 54rem">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
+def tally(rows: Iterable[Row]) -> list[str]:
+    """A line for each kind of claim: ``observations: 3 hold, 2 hold in part``."""
+    plural = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
+    lines = []
+    for kind, found in counts(rows).items():
+        said = [
+            f"{found[v]} {v if found[v] == 1 else plural.get(v, v)}" for v in VERDICTS if found[v]
+        ]
+        if said:
+            name = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+            lines.append(f"{name}: {', '.join(said)}")
+    return lines

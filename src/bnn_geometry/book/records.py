@@ -12,7 +12,7 @@ from bnn_geometry.book.claims import load
 from bnn_geometry.errors import UserError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from bnn_geometry.data.datasets import Provenance
 
@@ -27,6 +27,9 @@ class Record:
     measured: float | bool
     uncertainty: float | None = None
     theory: float | None = None
+    null: float | None = None
+    against: str = ""
+    interval: tuple[float, float] | None = None
     preset: str = ""
     kind: str = "none"
     data: str = ""
@@ -44,12 +47,28 @@ def _number(what: str, value: Any) -> float | None:
     return float(f"{value:.6g}")  # as display.glue: no two processors agree beyond
 
 
+def _interval(
+    measured: Any, uncertainty: float | None, interval: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    if interval is None and uncertainty:
+        interval = (measured - 1.96 * uncertainty, measured + 1.96 * uncertainty)
+    if interval is None:
+        return None
+    low, high = (_number("An end of the interval", end) for end in interval)
+    if not low <= measured <= high:
+        raise ValueError(f"{measured} does not lie in its interval, {low} to {high}.")
+    return low, high
+
+
 def record(
     claim: str,
     measured: float | bool,
     *,
     uncertainty: float | None = None,
     theory: float | None = None,
+    null: float | None = None,
+    against: str = "",
+    interval: tuple[float, float] | None = None,
     preset: str,
     data: Provenance | None = None,
     figure: str | None = None,
@@ -67,9 +86,15 @@ def record(
     measured : float or bool
         True or False where the claim is one of exact equality.
     uncertainty : float, optional
-        Standard error of ``measured``.
+        Standard error of ``measured``; of its difference from the null, where there is one.
     theory : float, optional
         The value that theory gives for it.
+    null : float, optional
+        What the same measurement gives where the claim has no part in it.
+    against : str, optional
+        Which null that is, such as ``untrained network``.
+    interval : pair of float, optional
+        Where the value lies with 95 % confidence; ± 1.96 uncertainties if left out.
     preset : str
     data : Provenance, optional
         Of the images it was measured on; None for a simulation.
@@ -100,6 +125,9 @@ def record(
         measured=bool(measured) if exact else _number("What was measured", measured),
         uncertainty=_number("The uncertainty", uncertainty),
         theory=_number("The theory", theory),
+        null=_number("The null", null),
+        against=against,
+        interval=_interval(measured, uncertainty, interval),
         preset=preset,
         kind=data.source if data else "none",
         data=data.title if data else "",
@@ -120,6 +148,8 @@ def record_layers(
     claim: str,
     table: DataFrame,
     *,
+    null: Series | None = None,
+    against: str = "",
     preset: str,
     data: Provenance | None = None,
     figure: str | None = None,
@@ -131,13 +161,25 @@ def record_layers(
     ----------
     claim : str
     table : DataFrame
-        Index layer; columns n (fan-in) and r.
-    preset, data, figure, run
+        Index layer; columns n (fan-in), r and, where it is known, r_se, its standard error.
+    null : Series, optional
+        Index layer; r of the same layer where the claim has no part in it.
+    against, preset, data, figure, run
         As for :func:`record`.
     """
     for layer, row in table.iterrows():
-        note = f"layer {layer}, n = {row['n']:,.0f}"
-        record(claim, row["r"], preset=preset, data=data, figure=figure, note=note, run=run)
+        record(
+            claim,
+            row["r"],
+            uncertainty=row.get("r_se"),
+            null=None if null is None else null[layer],
+            against=against,
+            preset=preset,
+            data=data,
+            figure=figure,
+            note=f"layer {layer}, n = {row['n']:,.0f}",
+            run=run,
+        )
 
 
 def read_records(notebook: Path) -> list[Record]:

@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "geometry_results": ["Geometry", "compare_errors", "published_geometry"],
         "publish": ["rounding_cost"],
-        "replicates": ["curves", "difference", "final_errors", "pooled_variance"],
+        "replicates": ["difference", "final_errors", "pooled_variance"],
         "sweep": ["Study", "run_study"],
         "tables": ["Published", "published"],
     },

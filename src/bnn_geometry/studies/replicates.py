@@ -1,8 +1,8 @@
-"""The same training from several seeds: curves side by side, and how far two recipes differ."""
+"""The same training from several seeds: how far two recipes differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,29 +36,6 @@ class Pooled(NamedTuple):
     """NaN where no group has two values."""
     df: int
     """Its degrees of freedom."""
-
-
-def curves(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Test errors by epoch, as :func:`bnn_geometry.book.plots.training.plot_seeds` draws them.
-
-    Parameters
-    ----------
-    runs : mapping of str to sequence of Run
-        By the network's label.
-
-    Returns
-    -------
-    DataFrame
-        A row per run and epoch: network, seed, epoch, test_error (fraction).
-    """
-    return pd.concat(
-        [
-            run.history[["epoch", "test_error"]].assign(network=label, seed=run.seed)
-            for label, several in runs.items()
-            for run in several
-        ],
-        ignore_index=True,
-    )[["network", "seed", "epoch", "test_error"]]
 
 
 def final_errors(runs: Sequence[Run]) -> np.ndarray:

@@ -36,7 +36,7 @@ MARKERS = "osD^v<>PX*"
 
 STYLE = {
     **sns.axes_style("ticks"),
-    **sns.plotting_context("notebook", font_scale=0.9),
+    **sns.plotting_context("notebook", font_scale=1.0),
     "axes.grid": True,
     "grid.color": "0.9",
     "axes.titlesize": "medium",
@@ -48,7 +48,7 @@ STYLE = {
 
 
 def new_figure(
-    rows: int = 1, columns: int = 1, *, width: float = 8.0, height: float = 3.2, **subplots: object
+    rows: int = 1, columns: int = 1, *, width: float = 6.8, height: float = 3.2, **subplots: object
 ) -> tuple[Figure, NDArray]:
     """A figure in the book's style and its axes.
 
@@ -56,7 +56,8 @@ def new_figure(
     ----------
     rows, columns : int
     width, height : float
-        Of the whole figure, inches; the text column of a page is about 8 wide.
+        Of the whole figure, inches; the text column of a page is about 8 wide, and a phone shows it
+        400 pixels wide.
     **subplots
         Passed on, such as ``sharex``.
 

@@ -1,0 +1,148 @@
+# ---
+# jupyter:
+#   sphinx_papermill:
+#     after: [training]
+#     data: [cifar10]
+#     runs:
+#       - ablations
+#       - cifar10-convnet-fast-w1-s1
+#       - cifar10-convnet-fast-hardtanh-w0.5-s1
+#   jupytext:
+#     notebook_metadata_filter: sphinx_papermill
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Checks
+#
+# What a doubter may want to see, and the argument does not need: what single choices of a recipe
+# are worth, what common mistakes cost, and what is lost when latent weights are kept in eight bits.
+# Leaving the clipping away changed the error by {glue:text}`clip` points in {glue:text}`epochs`
+# epochs, and batch norm behind the signs by {glue:text}`norm`; eight bits move no correlation of
+# the network of full width by more than {glue:text}`eight-r:.5f`.
+
+# %% tags=["parameters"]
+preset = "book"  # sizes of everything below: smoke, book or paper
+source = "auto"  # which images: auto, official, folder or stand-in
+seed = 1  # of the training run
+
+# %%
+import pandas as pd
+import torch
+
+from bnn_geometry import data, training
+from bnn_geometry.book import plots, presets
+from bnn_geometry.book.display import Origin, glue, show, table
+from bnn_geometry.networks import layers, variants
+from bnn_geometry.studies import ablations, tables
+
+sizes = presets.sizes("checks", preset)
+cifar10 = data.load("cifar10", source=source)
+
+# %% [markdown]
+# ## What single choices are worth
+#
+# From a reference recipe, one thing at a time is changed, and a narrow network is trained again
+# from the same seeds on the same images, which were held out from training
+# ({numref}`fig-ablations`). A standard error from two or three seeds says little; the one shown is
+# pooled over all variants. A published table, made by
+#
+# ```bash
+# bnn-geometry study ablations --work FOLDER
+# ```
+
+# %%
+published = tables.published("ablations")
+base = published.recipe
+summary = ablations.summarize(published.tables["errors"])
+apart = summary.drop(index=["reference", *ablations.MISTAKES, *ablations.CONTINUOUS])
+apart = apart.sort_values("difference")
+shown = apart.rename(columns={"difference": "value", "pooled_se": "value_se"})
+figure, [[ax]] = plots.new_figure(height=0.9 + 0.34 * len(shown))
+plots.by_layer({"variant": shown}, ax, column="value", sideways=True, lines={"reference": 0.0})
+ax.set(xlabel="held-out error minus that of the reference (points)")
+words = f"{base.epochs} epochs of {base.train_images:,} images of {published.data['title']}"
+words += "; a published table, not made by this build"
+show(
+    figure,
+    "fig-ablations",
+    "Error on held-out images of variants of the recipe, minus that of the reference with the same "
+    f"seed: mean over {apart['runs'].min()} or {apart['runs'].max()} seeds, with the pooled "
+    "standard error.",
+    Origin(width=base.width, words=words),
+    alt="Points with error bars, one for each variant, ordered by what it adds to the error, and a "
+    "vertical line at zero.",
+)
+
+# %% [markdown]
+# ## What common mistakes cost
+#
+# - **The clamp is missing**: latent weights are not kept in $[-1, 1]$, and those that have gone far
+#   take long to come back.
+# - **The signs are pooled**, not the real numbers before batch norm: the largest of four fair signs
+#   is $+1$ fifteen times in sixteen.
+# - **Batch norm comes after the signs**: what is binarized are dot products, most of them larger
+#   than one in size, where the straight-through estimator cancels the gradient.
+
+# %%
+mistakes = summary.loc[list(ablations.MISTAKES)]
+cost = mistakes["difference"].map("{:+.1f}".format).str.replace("-", "−")
+glue(clip=cost.iloc[0], norm=cost.iloc[2], epochs=base.epochs)
+assert mistakes["difference"].idxmax() == ablations.MISTAKES[2]
+columns = {"runs": "seeds", "difference": "difference (points) | +.1f"}
+table(mistakes, columns | {"difference_se": "its standard error | .1f"})
+
+# %% [markdown]
+# ## sign(0) = 0
+#
+# Numerical libraries define a third sign, 0. A latent weight is hardly ever exactly zero, unless it
+# is first rounded to a grid that has a level there. Below, the latent weights of this build's
+# network are rounded and their signs taken then: each zero is a weight that has left the network.
+
+# %% tags=["nbval-ignore-output"]
+trained = training.live_run(sizes.convnet, cifar10, seed=seed).network()
+images = cifar10.test.sample(sizes.converted_images, seed)
+rounded = {}
+for label, dtype in (
+    ("float32, as trained", torch.float32),
+    ("bfloat16", torch.bfloat16),
+    ("float16", torch.float16),
+    ("8 bits with a level at 0", torch.int8),
+):
+    changed = variants.signs_after_rounding(trained, dtype)
+    weights = [layer.weight.flatten() for layer in layers.weight_layers(changed).values()]
+    zeros = int((torch.cat(weights) == 0).sum())
+    rounded[label] = {"zeros": zeros, "error": training.evaluate(changed, images)}
+rounded = pd.DataFrame(rounded).T.astype({"zeros": int}).rename_axis("rounded to")
+assert rounded["zeros"].iloc[0] == 0 < rounded["zeros"].iloc[-1]
+table(rounded, {"zeros": "weights at 0", "error": "test error (%) | .1%"})
+
+# %% [markdown]
+# ## Eight bits
+#
+# The published runs keep their latent weights in eight bits, with the exact sign, so that the
+# binary network is the very same. What changes are the measurements of the latent weights, by this
+# much:
+
+# %%
+full = training.published_run("cifar10-convnet-fast-w1-s1").info["published"]
+eight = pd.DataFrame(full["layers"]).set_index("layer")
+eight["change"] = (eight["r"] - eight["r_rounded"]).abs()
+continuous = training.published_run("cifar10-convnet-fast-hardtanh-w0.5-s1").info["published"]
+glue(eight_r=eight["change"].max(), images=full["images"])
+glue(before=100 * continuous["test_error"], after=100 * continuous["test_error_rounded"])
+assert full["test_error"] == full["test_error_rounded"]
+assert eight["change"].max() < 1e-4
+columns = {"n": "n", "angle_change": "mean change of the angle (°) | .4f", "r": "r | .5f"}
+table(eight, columns | {"change": "change of r | .5f"})
+
+# %% [markdown]
+# ($r$ on {glue:text}`images` test images.) A continuous network computes with the rounded weights
+# themselves: the published one of half width has a test error of {glue:text}`before:.2f` % before
+# and {glue:text}`after:.2f` % after.

@@ -1,0 +1,35 @@
+"""The table of published runs, and the command that makes each again."""
+
+from tiny import TINY, run, tiny_dataset
+
+from bnn_geometry.cli.words import parse_value
+from bnn_geometry.training import listing, recipes, runs
+
+
+def test_the_command_is_read_back_as_the_same_recipe():
+    recipe = TINY["convnet"].with_(activation="hardtanh", lr=0.5, augment=False, train_images=None)
+    words = listing.command(recipe, 7).split()
+    assert words[:5] == ["bnn-geometry", "train", "cifar10-convnet", "--recipe", "fast"]
+    assert words[-2:] == ["--seed", "7"]
+    changes, rest = {}, iter(words[5:-2])
+    for word in rest:
+        field = next(rest) if word == "--set" else word.removeprefix("--")
+        changes[field] = parse_value(next(rest))
+    assert recipes.recipe("cifar10-convnet", "fast").with_(**changes) == recipe
+
+
+def test_a_run_is_a_row(tmp_path):
+    recipe = TINY["mlp"]
+    runs.write(tmp_path / "one", run("mlp", seed=1), recipe, 1, tiny_dataset("mlp"))
+    table = listing.published_runs(tmp_path)
+    assert table.index.tolist() == ["one"]
+    row = table.loc["one"]
+    assert row["test_error"] == runs.read(tmp_path / "one").kept["test_error"]
+    assert (row["seed"], row["epochs"], row["weights"]) == (1, recipe.epochs, True)
+    assert row["command"] == listing.command(recipe, 1)
+    assert listing.published_runs(tmp_path / "none").empty
+
+
+def test_the_example_is_right():
+    recipe = recipes.FAST_CIFAR10.with_(width=0.5, lr=0.001)
+    assert listing.command(recipe, 2) in listing.command.__doc__
