@@ -105,6 +105,8 @@ def test_closed_forms_are_the_samples_they_stand_for(sample):
     alone = components.leading_components(x, 1)
     one = components.component_correlation(b, w, alone, 1)
     np.testing.assert_allclose(one.filter_r.abs(), 1)  # a single direction
+    every = components.component_correlation(b, w, components.leading_components(x, N), N)
+    np.testing.assert_allclose(every.filter_r, found.filter_r, atol=1e-5)
 
 
 def test_components_and_what_remains_without_them(sample):
@@ -163,17 +165,16 @@ def test_pairs_keep_what_they_say():
 @pytest.mark.parametrize("kind", ["convnet", "mlp"])
 def test_vectors_are_those_that_enter_the_layers(kind):
     network, images = make(kind)
-    inputs = vectors.draw_vectors(
-        network,
-        images,
-        vectors=3 * len(images),
-        generator=generator(),
-        continuous=True,
-        batch_size=2,
+    options = {"vectors": 3 * len(images), "continuous": True}
+    inputs, at_once = (
+        vectors.draw_vectors(network, images, generator=generator(), batch_size=k, **options)
+        for k in (2, 50)
     )
     everything = by_loops(network, images)
     for i, (name, layer) in enumerate(weight_layers(network).items()):
         mine = inputs[name]
+        if i == 0:  # positions do not begin anew in a batch
+            assert torch.equal(mine.x, at_once[name].x)
         b = layer.binary_weight.flatten(1).double()
         products = (mine.x.double() @ b.T).numpy()
         whole = everything[name][0].T  # all images' positions, one after the other

@@ -42,7 +42,8 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
     -------
     DataFrame
         Index run; recipe, width, activation, epochs, seed, test_error (a fraction), hours, threads,
-        precision, instructions (of the processor), weights (whether they come with it), command.
+        precision (of a run in stretches, each one's epochs, machine and format), instructions (of
+        the processor), weights (whether they come with it), command.
     """
     rows = {}
     for path in sorted((folder or paths.runs_root()).glob("*/recipe.json")):
