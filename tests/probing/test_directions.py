@@ -71,6 +71,9 @@ def test_readout_of_binary_differences_loses_nothing():
     assert row["error"] < 0.05
     assert row["error"] <= row["binarized"] < 0.2
     assert row["guessing"] == pytest.approx(2 / 3, abs=0.01)
+    # of what is lost and nothing gained, few of many
+    lost = row["binarized"] - row["error"]
+    assert row["loss_se"] == pytest.approx((lost * (1 - lost) / 3000) ** 0.5, rel=0.5)
     assert 0 < row["angle"] < 60
 
 

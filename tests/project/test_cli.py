@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -87,6 +88,7 @@ def test_study_is_run_with_what_was_chosen(capsys, monkeypatch, tmp_path):
     out = ["--work", str(tmp_path), "--out", "elsewhere"]
     assert cli.main(["study", "ablations", *out, *chosen, "--data", "images"]) == 0
     assert cli.main(["study", "pretrained", *out, "--scheduler", "tcp://host:8786"]) == 0
+    assert cli.main(["study", "geometry", "a run", *out, "--images", "50"]) == 0
     choice = {"variants": ["reference", "no augmentation"], "seeds": [3, 4], "root": "images"}
     folders = (None, tmp_path, Path("elsewhere"))
     assert asked == [
@@ -94,15 +96,17 @@ def test_study_is_run_with_what_was_chosen(capsys, monkeypatch, tmp_path):
         (folders, {"add": True, "scheduler": None, "jobs": None}),
         (("pretrained",), {"root": None}),
         (folders, {"add": False, "scheduler": "tcp://host:8786", "jobs": None}),
+        (("geometry",), {"root": None, "run_folder": "a run", "images": 50}),
+        (folders, {"add": False, "scheduler": None, "jobs": None}),
     ]
-    assert capsys.readouterr().out == "elsewhere\n" * 2
+    assert capsys.readouterr().out == "elsewhere\n" * 3
 
 
 def test_interrupted_study_says_how_it_goes_on(capsys, monkeypatch, tmp_path):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(studies, "find", lambda *args, **choice: None)
+    monkeypatch.setattr(studies, "find", lambda name, **choice: SimpleNamespace(name=name))
     monkeypatch.setattr(sweep, "make", interrupt)
     assert cli.main(["study", "ablations", "--work", "w"]) == 130
     said = "bnn-geometry: interrupted: `bnn-geometry study ablations --work w` goes on.\n"
@@ -416,6 +420,10 @@ def test_train_never_overwrites(tiny, capsys, tmp_path):
         (["train", "mnist-mlp", "--set", "flip", "1", "--out", "x"], "flip is bool, and '1' is n"),
         (["train", "mnist-mlp", "--activation", "tanh", "--out", "x"], "Unknown activation 'tanh'"),
         (["train", "mnist-mlp", "--measure", "-1", "--out", "x"], "--measure must not be negative"),
+        (["train", "mnist-mlp", "--elsewhere", "--out", "x"], "--elsewhere goes with --resume"),
+        (["study", "geometry", "--work", "w"], "measures a run: name its folder after"),
+        (["study", "geometry", "x", "--work", "w", "--seeds", "1"], "geometry takes no --seeds"),
+        (["study", "ablations", "x", "--work", "w"], "The study ablations takes no run."),
         (["publish", "no-such-run"], "is not a whole run: "),
         (["publish", "no-such-run", "--images", "0"], "--images must be at least 1"),
         (["probe", "no-such-run", "--images", "0"], "--images must be at least 1"),

@@ -39,10 +39,24 @@ def test_difference_by_hand(run):
     assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
 
 
+def test_runs_that_were_not_made_alike_are_compared_with_a_remark(run):
+    first, second = with_errors(run, 0.20, 0.24), with_errors(run, 0.15, 0.17)
+    assert seeds.difference(first, second).remark == ""
+    changes = {"precision": "bfloat16", "threads": 7, "code": "f" * 64}
+    for name, (key, value) in zip(("formats", "threads", "code"), changes.items(), strict=True):
+        other = replace(second[1], info=run.info | {key: value})
+        remark = seeds.difference(first, [second[0], other]).remark
+        assert name in remark
+        assert str(value)[:12] in remark
+        assert not any(word in remark for word in {"formats", "threads", "code"} - {name})
+    old = [replace(r, info={k: v for k, v in r.info.items() if k != "code"}) for r in first]
+    assert seeds.difference(old[:1], old[1:]).remark.endswith("alike: code unknown.")
+
+
 def test_one_run_has_no_spread(run):
     found = seeds.difference(with_errors(run, 0.2, 0.3), with_errors(run, 0.1))
     assert found.mean == pytest.approx(15)
-    assert all(math.isnan(value) for value in found[1:])
+    assert all(math.isnan(value) for value in found[1:5])
 
 
 def test_no_spread_at_all_has_no_degrees_of_freedom(run):

@@ -299,6 +299,71 @@ def test_another_run_is_not_resumed(interrupted, monkeypatch, change, message):
     assert contents(interrupted) == before
 
 
+def edited(path, tensors, values):
+    """Another checkpoint in the place of the one after two epochs."""
+    checkpoint.remove(path)
+    checkpoint.save(path, 2, tensors, values)
+
+
+def test_checkpoint_of_another_machine_is_resumed_by_name_and_the_run_says_so(
+    interrupted, undisturbed
+):
+    tensors, values = checkpoint.latest(interrupted)
+    there = {"device": "Abacus", "threads": 77, "precision": "bfloat16", "machine": "wood"}
+    there["versions"] = values["identity"]["versions"] | {"torch": "0.1"}
+    here = identity.machine_of(values["identity"])
+    values["identity"] |= there
+    edited(interrupted, tensors, values)
+    before = contents(interrupted)
+    with pytest.raises(UserError, match=r"here .* \(and 4 more\): .*, or with --elsewhere"):
+        make(interrupted, resume=True)
+    with pytest.raises(UserError, match="begun with seed 5, here 6: it can be resumed only as it "):
+        make(interrupted, resume=True, elsewhere=True, seed=6)
+    assert contents(interrupted) == before
+    run = make(interrupted, resume=True, elsewhere=True)
+    same_bits(run, undisturbed)  # it was no other machine after all
+    assert run.info["stretches"] == [
+        {"until_epoch": 2} | here | there,
+        {"until_epoch": 4} | here,
+    ]
+    assert run.computed_in.startswith("epochs 1 to 2: bfloat16 on Abacus (wood, ")
+    assert "77 threads, torch 0.1); epochs 3 to 4: float32 on cpu (" in run.computed_in
+
+
+def test_elsewhere_on_the_same_machine_is_no_break(interrupted, undisturbed):
+    run = make(interrupted, resume=True, elsewhere=True)
+    same_bits(run, undisturbed)
+    assert "stretches" not in run.info
+    assert run.computed_in == run.info["precision"]
+
+
+def test_every_break_of_a_run_is_kept(interrupted, monkeypatch):
+    def stop(network, row):
+        if row["epoch"] == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    with pytest.raises(KeyboardInterrupt):
+        make(interrupted, resume=True, elsewhere=True, on_epoch_end=stop)
+    monkeypatch.undo()
+    run = make(interrupted, resume=True, elsewhere=True)
+    found = [(s["until_epoch"], s["threads"]) for s in run.info["stretches"]]
+    assert found == [(2, 1), (3, 7), (4, 1)]
+
+
+def test_random_numbers_of_another_kind_of_device_begin_anew_and_not_again(interrupted):
+    tensors, values = checkpoint.latest(interrupted)
+    tensors["generator/dropout"] = tensors["generator/dropout"][:16]  # as CUDA's
+    edited(interrupted, tensors, values)
+    seen = []
+    make(
+        interrupted,
+        resume=True,
+        on_step=lambda step, steps, loss: seen.append(torch.default_generator.initial_seed()),
+    )
+    assert set(seen) == {SEED + 2}
+
+
 def test_other_data_are_not_resumed(interrupted):
     other = tiny_dataset(train=60, seed=1)
     with pytest.raises(UserError, match="begun with other data: it can be resumed only as"):

@@ -87,6 +87,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--resume", action="store_true", help="go on with the run in DIR that was interrupted"
     )
+    sub.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="with --resume: also where another machine began it, which the run's record then says",
+    )
 
     sub = command(networks.publish)
     sub.add_argument("run_folder", metavar="RUN")
@@ -108,10 +113,15 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(networks.study)
     sub.add_argument("name", choices=STUDIES, metavar="NAME", help=", ".join(STUDIES))
+    sub.add_argument("run_folder", nargs="?", metavar="RUN", help="of geometry: what it measures")
     sub.add_argument(
         "--work", required=True, metavar="DIR", help="keeps finished parts: a second call goes on"
     )
     sub.add_argument("--out", metavar="DIR", help="of the tables (default: runs/NAME of the book)")
+    sub.add_argument("--images", type=int, help="of geometry: test images (default 10,000)")
+    sub.add_argument(
+        "--error-images", type=int, metavar="IMAGES", help="of them, for errors (default 1000)"
+    )
     sub.add_argument("--variants", nargs="+", metavar="VARIANT", help="default: all")
     sub.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
     sub.add_argument("--add", action="store_true", help="keep the rows that are in --out")

@@ -16,6 +16,14 @@ from bnn_geometry.errors import UserError
 
 # torch is imported by the commands themselves: the parser, which names them, starts at once.
 
+_OPTIONS = {
+    "run_folder": "run",
+    "images": "--images",
+    "error_images": "--error-images",
+    "variants": "--variants",
+    "seeds": "--seeds",
+}
+
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     # What the command line changes of a recipe, each value of its field's kind.
@@ -55,6 +63,8 @@ def train(args: argparse.Namespace) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"No run can be written to {out}: {error.strerror}.") from error
+    if args.elsewhere and not args.resume:
+        raise UserError("--elsewhere goes with --resume: it says where a run may be continued.")
     recipes.check_seed(args.seed)
     if args.measure < 0:
         raise UserError(f"--measure must not be negative, as {args.measure} is.")
@@ -87,6 +97,7 @@ def train(args: argparse.Namespace) -> None:
                 seed=args.seed,
                 device=device,
                 resume=args.resume,
+                elsewhere=args.elsewhere,
                 measure=measure,
                 measured=args.measure,
                 kept_epochs=args.keep,
@@ -102,6 +113,9 @@ def train(args: argparse.Namespace) -> None:
             f"interrupted: `{again}` goes on after epoch {done} of {recipe.epochs}."
         ) from interrupt
     print(f"{out} is finished: there is nothing to resume" if finished else out)
+    run = runs.read(out)
+    if "stretches" in run.info:
+        print(f"trained in stretches: {run.computed_in}")
 
 
 def publish(args: argparse.Namespace) -> None:
@@ -170,6 +184,8 @@ def probe(args: argparse.Namespace) -> None:
         print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
     print(f"{args.run_folder} on {len(images)} test images of {dataset.provenance.title}")
+    if "stretches" in run.info:
+        print(f"trained in stretches: {run.computed_in}")
     for comparison in comparisons:
         first, second = (
             text.replace("\\cdot ", "·") for text in (comparison.first, comparison.second)
@@ -187,11 +203,16 @@ def study(args: argparse.Namespace) -> None:
     from bnn_geometry import studies
     from bnn_geometry.studies import sweep
 
-    choice = {"variants": args.variants, "seeds": args.seeds}
-    study = studies.find(
-        args.name, root=args.data, **{k: v for k, v in choice.items() if v is not None}
-    )
-    out = Path(args.out or paths.runs_root() / args.name)
+    names = ("run_folder", "images", "error_images", "variants", "seeds")
+    choice = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    wanted = {True: names[:3], False: names[3:]}[args.name == "geometry"]
+    for name in choice:
+        if name not in wanted:
+            raise UserError(f"The study {args.name} takes no {_OPTIONS[name]}.")
+    if args.name == "geometry" and args.run_folder is None:
+        raise UserError("The study geometry measures a run: name its folder after `geometry`.")
+    study = studies.find(args.name, root=args.data, **choice)
+    out = Path(args.out or paths.runs_root() / study.name)
     try:
         sweep.make(
             study, Path(args.work), out, add=args.add, scheduler=args.scheduler, jobs=args.jobs

@@ -144,7 +144,8 @@ def readout_errors(
     DataFrame
         Index layer; n (fan-in), angle (between a class's weights and their binarization, mean over
         classes, degrees), error and binarized (fractions of test vectors that are classified
-        wrongly), guessing (the same for the most frequent class).
+        wrongly), loss_se (standard error of their difference, on the same vectors), guessing (the
+        error of the most frequent class).
     """
     rows = []
     for name, sample in train.items():
@@ -159,6 +160,8 @@ def readout_errors(
         b = binarize(torch.from_numpy(w)).numpy()
         slope, intercept = _fitted(x @ b.T, y, classes)
         guessed = classes[np.argmax((z @ b.T) * slope + intercept, axis=1)]
+        wrong, lost = model.predict(z) != truth, guessed != truth
+        loss = lost.astype(float) - wrong
         most = classes[np.argmax([(y == c).sum() for c in classes])]
         rows.append(
             {
@@ -167,8 +170,11 @@ def readout_errors(
                 "angle": float(
                     np.mean([angle(torch.from_numpy(v), binarize(torch.from_numpy(v))) for v in w])
                 ),
-                "error": float(np.mean(model.predict(z) != truth)),
-                "binarized": float(np.mean(guessed != truth)),
+                "error": float(np.mean(wrong)),
+                "binarized": float(np.mean(lost)),
+                "loss_se": float(loss.std(ddof=1) / np.sqrt(len(loss)))
+                if len(loss) > 1
+                else np.nan,
                 "guessing": float(np.mean(truth != most)),
             }
         )

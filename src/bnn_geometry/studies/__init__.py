@@ -10,12 +10,13 @@ import lazy_loader
 if TYPE_CHECKING:
     from bnn_geometry.studies.sweep import Study
 
-NAMES = ("ablations", "estimators", "pretrained")
-"""The studies: modules of this room, each with its variants, ``study``, ``part`` and a summary."""
+NAMES = ("ablations", "estimators", "geometry", "pretrained")
+"""The studies: modules of this room, each with ``study`` and ``part``."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "geometry_results": ["Geometry", "compare_errors", "published_geometry"],
         "publish": ["rounding_cost"],
         "replicates": ["difference", "final_errors", "pooled_variance"],
         "sweep": ["Study", "run_study"],
@@ -26,7 +27,7 @@ __all__ += ["NAMES", "find"]
 
 
 def find(name: str, **choice: Any) -> Study:
-    """The study of a name, with the variants, seeds and folder of images that are chosen.
+    """The study of a name, with what is chosen: of variants, seeds, images, or a run.
 
     Raises
     ------

@@ -25,6 +25,8 @@ class Difference(NamedTuple):
     """Lower end of its 95 % interval, by Student's t with so many degrees of freedom."""
     high: float
     """Upper end."""
+    remark: str = ""
+    """How the runs were made differently, besides what is compared: see :func:`unlike`."""
 
 
 class Pooled(NamedTuple):
@@ -39,6 +41,28 @@ class Pooled(NamedTuple):
 def final_errors(runs: Sequence[Run]) -> np.ndarray:
     """Test error of each run with the weights it kept, percent; shape (runs,)."""
     return np.array([100 * run.kept["test_error"] for run in runs])
+
+
+def unlike(runs: Sequence[Run]) -> str:
+    """How runs differ that should share number format, threads and training code, in words.
+
+    Returns
+    -------
+    str
+        Empty where all are the same; what a run's record does not hold is ``unknown``.
+    """
+    found = []
+    for name, key in (("formats", "computed_in"), ("threads", "threads"), ("code", "code")):
+        values = [
+            str(run.computed_in if key == "computed_in" else run.info.get(key) or "unknown")
+            for run in runs
+        ]
+        several = sorted({value[:12] if key == "code" else value for value in values})
+        if len(several) > 1:
+            found.append(f"{name} {', '.join(several)}")
+        elif several == ["unknown"]:
+            found.append(f"{name} unknown")
+    return f"The runs were not made alike: {'; '.join(found)}." if found else ""
 
 
 def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
@@ -56,16 +80,17 @@ def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
     for side in (first, second):
         if not side or len({run.seed for run in side}) < len(side):
             raise ValueError("Each side needs runs, and each of its runs a seed of its own.")
+    remark = unlike([*first, *second])
     a, b = (final_errors(side) for side in (first, second))
     mean = float(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
-        return Difference(mean, *[np.nan] * 4)
+        return Difference(mean, *[np.nan] * 4, remark)
     shares = [errors.var(ddof=1) / len(errors) for errors in (a, b)]
     error = float(np.sqrt(sum(shares)))
     squares = sum(v**2 / (len(e) - 1) for v, e in zip(shares, (a, b), strict=True))
     df = float(error**4 / squares) if squares else np.nan
     half = error * stdtrit(df, 0.975)
-    return Difference(mean, error, df, float(mean - half), float(mean + half))
+    return Difference(mean, error, df, float(mean - half), float(mean + half), remark)
 
 
 def pooled_variance(values: pd.Series, groups: pd.Series) -> Pooled:

@@ -37,6 +37,15 @@ def identity_of(
     }
 
 
+MACHINE = (*("versions", "machine", "instructions", "device", "threads", "precision", "compiler"),)
+"""What another machine may have otherwise, where a run is continued on it."""
+
+
+def machine_of(identity: dict[str, Any]) -> dict[str, Any]:
+    """The part of an identity that is the machine's: processor, libraries, threads and format."""
+    return {key: identity.get(key) for key in MACHINE}
+
+
 def _flat(identity: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in identity.items():
@@ -44,7 +53,9 @@ def _flat(identity: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def check_identity(path: Path, begun: dict[str, Any], here: dict[str, Any]) -> None:
+def check_identity(
+    path: Path, begun: dict[str, Any], here: dict[str, Any], *, elsewhere: bool = False
+) -> None:
     """Refuse to go on with another run than was begun.
 
     Parameters
@@ -53,12 +64,16 @@ def check_identity(path: Path, begun: dict[str, Any], here: dict[str, Any]) -> N
         The run's folder, for the message.
     begun, here : dict
         What :func:`identity_of` gave then and gives now.
+    elsewhere : bool
+        The machine may be another one.
 
     Raises
     ------
     UserError
         With the first value that is another.
     """
+    if elsewhere:
+        begun, here = ({k: v for k, v in x.items() if k not in MACHINE} for x in (begun, here))
     begun, here = _flat(begun), _flat(here)
     other = [key for key in here if begun.get(key) != here[key]]
     other += [key for key in begun if key not in here]
@@ -70,6 +85,7 @@ def check_identity(path: Path, begun: dict[str, Any], here: dict[str, Any]) -> N
         what = f"other {key}"
     else:
         what = f"{key} {begun.get(key)}, here {here.get(key)}"
-    raise UserError(
-        f"The run in {path} was begun with {what}{more}: it can be resumed only as it was begun."
-    )
+    remedy = "it can be resumed only as it was begun"
+    if all(name.split()[0] in MACHINE for name in other):
+        remedy += ", or with --elsewhere, which says so in the run's record"
+    raise UserError(f"The run in {path} was begun with {what}{more}: {remedy}.")

@@ -42,7 +42,8 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
     -------
     DataFrame
         Index run; recipe, width, activation, epochs, seed, test_error (a fraction), hours, threads,
-        precision, instructions (of the processor), weights (whether they come with it), command.
+        precision (of a run in stretches, each one's epochs, machine and format), instructions (of
+        the processor), weights (whether they come with it), command.
     """
     rows = {}
     for path in sorted((folder or paths.runs_root()).glob("*/recipe.json")):
@@ -56,7 +57,7 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
             "test_error": run.kept["test_error"],
             "hours": run.info["seconds"] / 3600,
             "threads": run.info["threads"],
-            "precision": run.info["precision"],
+            "precision": run.computed_in,
             "instructions": run.info.get("instructions") or run.info.get("device", ""),
             "weights": bool(run.weights),
             "command": command(run.recipe, run.seed),

@@ -165,9 +165,13 @@ class _State:
                     state[key] = state[key].to(parameter.device)
             if state:
                 self.optimizer.state[parameter] = state
-        for name, generator in self.generators.items():
-            generator.set_state(snapshot.tensors[f"generator/{name}"])
         self.epoch = snapshot.values["epoch"]
+        for name, generator in self.generators.items():
+            kept = snapshot.tensors[f"generator/{name}"]
+            if kept.shape == generator.get_state().shape:
+                generator.set_state(kept)
+            else:  # another kind of device's: it cannot go on, and must not draw the same again
+                generator.manual_seed(generator.initial_seed() + self.epoch)
         self.rows = [dict(row) for row in snapshot.values["history"]]
         self.before = snapshot.values["seconds"]
         best = snapshot.values["best"]

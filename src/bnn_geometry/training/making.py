@@ -27,7 +27,7 @@ from bnn_geometry.training import checkpoint, int8, runs
 from bnn_geometry.training.batches import split_indices
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import check_fit
-from bnn_geometry.training.identity import check_identity, identity_of
+from bnn_geometry.training.identity import check_identity, identity_of, machine_of
 from bnn_geometry.training.loop import Snapshot, train
 from bnn_geometry.training.recipes import Recipe
 from bnn_geometry.training.runs import Run
@@ -49,6 +49,7 @@ def make(
     seed: int,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    elsewhere: bool = False,
     measure: Callable[[nn.Module], pd.DataFrame] | None = None,
     measured: int = 0,
     kept_epochs: Collection[int] = (),
@@ -71,6 +72,10 @@ def make(
         Where to train.
     resume : bool
         Go on with what is in the folder, if anything is; a finished run is read.
+    elsewhere : bool
+        Go on also where processor, libraries, threads or number format are others than those that
+        the run was begun with. Its bits are no longer those of an undisturbed run, and it says so:
+        see ``stretches`` in :class:`bnn_geometry.training.runs.Run`.
     measure : callable, optional
         Called with the network after every epoch; its table, a row per layer, goes with the run.
     measured : int
@@ -104,7 +109,7 @@ def make(
     split_indices(dataset.train.labels, recipe)
     with _claimed(path):
         storage.remove_unfinished(path)
-        snapshot, rows = _resumable(path, identity)
+        snapshot, rows, stretches = _resumable(path, identity, elsewhere)
         written = time.monotonic()
         cost = 0.0
 
@@ -125,7 +130,11 @@ def make(
             due = cost <= CHECKPOINT_SHARE * (began - written)
             if not due and epoch < recipe.epochs:
                 return
-            values = snapshot.values | {"identity": identity, "measurements": rows}
+            values = snapshot.values | {
+                "identity": identity,
+                "measurements": rows,
+                "stretches": stretches,
+            }
             try:
                 checkpoint.save(path, epoch, snapshot.tensors, values)
             except (OSError, UserError) as error:
@@ -146,12 +155,15 @@ def make(
             on_snapshot=keep,
             resume=snapshot,
         )
+        info = runs.describe(trained, dataset) | {"measured_images": measured}
+        if stretches:
+            info["stretches"] = [*stretches, _stretch(identity, recipe.epochs)]
         try:
             runs.fill(
                 path,
                 recipe=recipe,
                 seed=seed,
-                info=runs.describe(trained, dataset) | {"measured_images": measured},
+                info=info,
                 history=trained.history,
                 measurements=pd.DataFrame(rows) if measure is not None else None,
                 weights=trained.network.state_dict(),
@@ -229,16 +241,26 @@ def _finished(path: Path, identity: dict[str, Any]) -> Run:
     return run
 
 
+def _stretch(identity: dict[str, Any], epoch: int) -> dict[str, Any]:
+    # Epochs of a run that one machine trained: the last of them, and the machine.
+    return {"until_epoch": epoch} | machine_of(identity)
+
+
 def _resumable(
-    path: Path, identity: dict[str, Any]
-) -> tuple[Snapshot | None, list[dict[str, Any]]]:
-    # What the folder's checkpoint holds: the state of training, and the measurements so far.
+    path: Path, identity: dict[str, Any], elsewhere: bool
+) -> tuple[Snapshot | None, list[dict[str, Any]], list[dict[str, Any]]]:
+    # What the folder's checkpoint holds: the state of training, the measurements so far, and the
+    # stretches that other machines trained.
     found = checkpoint.latest(path)
     if found is None:
         # a kill before the first checkpoint was whole leaves hidden names alone
         if any(not entry.name.startswith(".") for entry in path.iterdir()):
             raise UserError(f"{path} holds no run to resume: choose another folder.")
-        return None, []
+        return None, [], []
     tensors, values = found
-    check_identity(path, values.pop("identity"), identity)
-    return Snapshot(tensors, values), values.pop("measurements")
+    begun = values.pop("identity")
+    check_identity(path, begun, identity, elsewhere=elsewhere)
+    rows, stretches = values.pop("measurements"), values.pop("stretches", [])
+    if machine_of(begun) != machine_of(identity):
+        stretches.append(_stretch(begun, values["epoch"]))
+    return Snapshot(tensors, values), rows, stretches

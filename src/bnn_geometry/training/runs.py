@@ -60,8 +60,11 @@ class Run:
     data : dict
         The data set's provenance: title, source, fingerprint, numbers of images.
     info : dict
-        Versions, device, threads, precision, seconds, kept_epoch; of a published run also
-        published: see :func:`bnn_geometry.studies.publish.publish`.
+        Commit and hash of the training code, versions, device, threads, precision, seconds,
+        kept_epoch; of a published run also published: see
+        :func:`bnn_geometry.studies.publish.publish`. Of a run that was continued on another machine
+        also stretches: for each machine in turn until_epoch (the last that it trained), machine,
+        instructions, device, threads, precision, compiler and versions.
     history : DataFrame
         See :class:`bnn_geometry.training.loop.Trained`.
     measurements : DataFrame or None
@@ -86,6 +89,24 @@ class Run:
     def kept(self) -> pd.Series:
         """The row of the history whose weights these are."""
         return self.history.set_index("epoch").loc[self.info["kept_epoch"]]
+
+    @property
+    def computed_in(self) -> str:
+        """The number format; of a run in stretches each one's epochs, machine and format."""
+        stretches = self.info.get("stretches")
+        if not stretches:
+            return self.info["precision"]
+        words, first = [], 1
+        for stretch in stretches:
+            last = stretch["until_epoch"]
+            threads = stretch["threads"]
+            words.append(
+                f"epochs {first} to {last}: {stretch['precision']} on {stretch['device']} "
+                f"({stretch['machine']}, {stretch['instructions']}, {threads} "
+                f"thread{'s' * (threads != 1)}, torch {stretch['versions']['torch']})"
+            )
+            first = last + 1
+        return "; ".join(words)
 
     def network(self) -> ConvNet | MLP:
         """A new network with this run's weights, in evaluation mode.
