@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.studies import geometry_errors, geometry_layers, sweep
+from bnn_geometry.studies import geometry_errors, geometry_layers, geometry_pictures, sweep
 from bnn_geometry.studies.images import images as study_images
 from bnn_geometry.studies.images import provenance
 from bnn_geometry.training import runs
@@ -79,7 +79,7 @@ def study(
         A row per change of :func:`bnn_geometry.studies.geometry_errors.changes`: right, image by
         image, packed.
     first_layer, patches
-        See :func:`bnn_geometry.studies.geometry_layers.first_layer`.
+        See :func:`bnn_geometry.studies.geometry_pictures.first_layer`.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def part(
         draws=SHUFFLES,
         seed=SEED,
     )
-    tables |= geometry_layers.first_layer(network, test.images, patches=PATCHES, seed=SEED)
+    tables |= geometry_pictures.first_layer(network, test.images, patches=PATCHES, seed=SEED)
     return {key: _short(table) for key, table in tables.items()}
 
 

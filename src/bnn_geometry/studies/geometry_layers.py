@@ -21,7 +21,6 @@ from bnn_geometry.probing.components import (
     without_components,
 )
 from bnn_geometry.probing.directions import readout_errors
-from bnn_geometry.probing.joint_statistics import JointHistogram
 from bnn_geometry.probing.judged_directions import discriminants, judged_directions
 from bnn_geometry.probing.pair_correlation import (
     PairCorrelation,
@@ -31,6 +30,7 @@ from bnn_geometry.probing.pair_correlation import (
 )
 from bnn_geometry.probing.vectors import LayerVectors, draw_vectors
 from bnn_geometry.probing.weight_pairs import MEASURED, SHUFFLED, WeightPair, weight_pairs
+from bnn_geometry.studies.geometry_pictures import cloud
 
 WEIGHTS, ACTIVATIONS = "weights", "activations"
 WHITE, PERMUTED, RANDOM_SIGNS = "white inputs", "permuted inputs", "random signs"
@@ -61,10 +61,6 @@ COLUMNS = [
     ),
     *("disagreement", "disagreement_se", "from_angle", "from_r"),
 ]
-
-
-CELLS = ["comparison", "layer", "first", "second", "count"]
-AXES = ["comparison", "layer", "first_width", "second_width"]
 
 
 @dataclass
@@ -253,26 +249,6 @@ def _inputs(
     return row
 
 
-def _cloud(
-    comparison: str, name: str, first: Tensor, second: Tensor
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    # Counts of pairs in the cells of a grid, 64 from edge to edge at most, and their widths.
-    histogram = JointHistogram()
-    histogram.add(first.flatten(), second.flatten())
-    counts, half = histogram.counts.numpy(), len(histogram.counts) // 2
-    filled = np.nonzero(counts)
-    cells, widths = [], []
-    for places, limit in zip(filled, histogram.limits, strict=True):
-        reach = int(max(half - places.min(), places.max() + 1 - half))
-        merged = -(-reach // 32)
-        cells.append((places - half) // merged)
-        widths.append(merged * (limit or 1.0) / half)
-    table = pd.DataFrame({"first": cells[0], "second": cells[1], "count": counts[filled]})
-    table = table.groupby(["first", "second"], as_index=False)["count"].sum()
-    axes = pd.DataFrame([(comparison, name, *widths)], columns=AXES)
-    return table.assign(comparison=comparison, layer=name)[CELLS], axes
-
-
 def layer_tables(
     network: nn.Module,
     test: Split,
@@ -316,11 +292,11 @@ def layer_tables(
         components = leading_components(other.x, max(*REMOVED, *SHARES, *KEPT))
         _by_components(found, (b, w), products, mine, other, components)
         made["inputs"].append(_inputs(name, mine, other, components))
-        clouds = [_cloud(WEIGHTS, name, *products)]
+        clouds = [cloud(WEIGHTS, name, *products)]
         if mine.continuous is not None:
             _activations(found, b, mine, generator)
             both = [z @ b.float().T for z in (mine.x, mine.continuous)]
-            clouds.append(_cloud(ACTIVATIONS, name, *both))
+            clouds.append(cloud(ACTIVATIONS, name, *both))
         for cells, axes in clouds:
             made["clouds"].append(cells)
             made["cloud_axes"].append(axes)
@@ -382,31 +358,3 @@ def untrained_tables(
         "layers": pd.concat(layers, ignore_index=True),
         "untrained_filters": pd.concat(filters, ignore_index=True),
     }
-
-
-def first_layer(network: nn.Module, images: Tensor, *, patches: int, seed: int) -> dict:
-    """The first layer's weights, and pixels that enter it: clouds of any of its filters.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        ``patches``: image (number in the sample) and the pixels p0, p1, … of each, 0…255, and −1
-        where the convolution pads; x = 2p/255 − 1, and 0 there. ``first_layer``: filter, and its
-        latent weights w0, w1, … Nothing where the layer has more than 100 inputs.
-    """
-    name, layer = next(iter(weight_layers(network).items()))
-    if layer.fan_in > 100 or not isinstance(layer, BinaryConv2d):
-        return {}
-    generator = torch.Generator().manual_seed(seed)
-    images = images[:patches]
-    found = draw_vectors(network, images, vectors=patches, generator=generator)[name]
-    x = found.x[:patches]
-    pixels = ((x.double() + 1) * 127.5).round()
-    padded = (x == 0).numpy()  # no pixel is: 2p = 255 has no solution
-    table = pd.DataFrame(pixels.long().numpy(), columns=[f"p{i}" for i in range(x.shape[1])])
-    table = table.mask(padded, -1)
-    table.insert(0, "image", found.image[:patches].numpy())
-    w = layer.weight.detach().flatten(1).double().cpu().numpy()
-    weights = pd.DataFrame(w, columns=[f"w{i}" for i in range(w.shape[1])])
-    weights.insert(0, "filter", range(len(w)))
-    return {"patches": table, "first_layer": weights}
