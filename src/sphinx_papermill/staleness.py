@@ -161,6 +161,39 @@ def _without_paths(notebook: dict[str, Any]) -> None:
                     output["data"][kind] = clean(value)
 
 
+def seal(path: Path, record: Mapping[str, Any] | None = None) -> None:
+    """Give an executed notebook its record and a hash of its content; paths of the machine go.
+
+    Parameters
+    ----------
+    path : Path
+        Of the notebook, which is written anew.
+    record : mapping, optional
+        What its metadata will say besides.
+    """
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    _without_paths(notebook)
+    own = notebook["metadata"].setdefault(HEADER, {})
+    own.update(record or {})
+    own["content"] = _content(notebook)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sealed(path: Path) -> dict[str, Any] | None:
+    # the record of a notebook that nobody has changed since it was sealed
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        record = notebook["metadata"][HEADER]
+        return record if record["content"] == _content(notebook) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether a file is an executed notebook as :func:`seal` left it."""
+    return path.suffix == ".ipynb" and path.is_file() and _sealed(path) is not None
+
+
 class Store:
     """Executed notebooks of one variant of a book, by chapter."""
 
@@ -179,23 +212,11 @@ class Store:
 
     def key(self, name: str) -> str | None:
         """The key a chapter's result was made with; None if there is no whole, untouched result."""
-        try:
-            notebook = json.loads(self.path(name).read_text(encoding="utf-8"))
-            record = notebook["metadata"][HEADER]
-            return record["key"] if record["content"] == _content(notebook) else None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return None
+        return (_sealed(self.path(name)) or {}).get("key")
 
     def keep(self, name: str, executed: Path, record: Mapping[str, Any]) -> None:
         """Move an executed notebook into the store, with its record in the metadata."""
-        notebook = json.loads(executed.read_text(encoding="utf-8"))
-        _without_paths(notebook)
-        own = notebook["metadata"].setdefault(HEADER, {})
-        own.update(record)
-        own["content"] = _content(notebook)
-        executed.write_text(
-            json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        seal(executed, record)
         os.replace(executed, self.path(name))  # whole or not at all
         self.failed_path(name).unlink(missing_ok=True)
 
