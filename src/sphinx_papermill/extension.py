@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
-SUFFIX = ".py"
+SUFFIXES = (".py", ".ipynb")
+"""Of the files that are chapters."""
+
 STORE = ".executed"
 """Folder of the results beside the chapters: outside ``_build``, so that ``jupyter-book clean``
 does not throw away an hour of computing."""
@@ -84,7 +86,7 @@ def configure(app: Sphinx, config: Config) -> None:
     """config-inited, before myst-nb: read ``.py`` as notebooks; one build at a time."""
     config.nb_custom_formats = {
         **config.nb_custom_formats,
-        SUFFIX: ["nbformat.reads", {"as_version": 4}],
+        ".py": ["nbformat.reads", {"as_version": 4}],
     }
     config.nb_execution_mode = "off"  # myst-nb would execute them a second time
     config.exclude_patterns = [*config.exclude_patterns, STORE]
@@ -109,22 +111,42 @@ def _read_book(
     env: BuildEnvironment, sources: Sources, parameters: Mapping[str, Any]
 ) -> tuple[list[chapters.Chapter], dict[str, dict[str, Any]]]:
     # All chapters in order and their inputs, by name: every mistake is told, a line for each
-    # chapter, before any chapter is executed.
+    # chapter, before any chapter is executed. A build of single pages needs others, too: those
+    # that their chapters build on.
     found: dict[str, chapters.Chapter] = {}
     inputs: dict[str, dict[str, Any]] = {}
     wrong = []
-    for name in sorted(env.found_docs):
-        path = Path(env.doc2path(name))
-        if path.suffix != SUFFIX:
+    waiting = {name: Path(env.doc2path(name)) for name in sorted(env.found_docs, reverse=True)}
+    while waiting:
+        name, path = waiting.popitem()
+        if path.suffix == ".md" and _has_code_cells(path):
+            wrong.append(
+                f"Chapter {name}: code in Markdown is not executed; "
+                f"`jupytext --to py:percent {path.name}` makes a chapter of it, to take its place."
+            )
+        if path.suffix not in SUFFIXES:
             continue
         try:
             found[name] = chapters.load(name, path, kinds=sources.kinds, parameters=parameters)
             inputs[name] = staleness.inputs(found[name], sources)
         except BookError as error:
             wrong.append(str(error))
+            continue
+        for other in found[name].after:
+            files = (sources.book / f"{other}{suffix}" for suffix in SUFFIXES)
+            beside = next(filter(Path.is_file, files), None)
+            if beside is not None and other not in {*found, *env.found_docs}:
+                waiting[other] = beside
     if wrong:
         raise BookError("\n".join(wrong))
     return chapters.in_order(found), inputs
+
+
+def _has_code_cells(path: Path) -> bool:
+    from myst_nb.core.read import is_myst_markdown_notebook
+
+    text = path.read_text("utf-8", errors="replace")
+    return "{code-cell" in text and is_myst_markdown_notebook(text)
 
 
 def execute_stale(
@@ -157,7 +179,9 @@ def execute_stale(
             where = f" [{os.path.relpath(kept)}]" if kept.exists() else ""
             LOGGER.error("chapter %s: %s%s", name, error, where)
         raise SystemExit(1)
-    keys = {name: f"{key} {rendering}" for name, key in schedule.keys.items()}
+    keys = {
+        name: f"{key} {rendering}" for name, key in schedule.keys.items() if name in env.found_docs
+    }
     app._papermill_keys = keys  # type: ignore[attr-defined]
     shown: dict[str, str] = getattr(env, "papermill_keys", {})
     return [name for name, key in keys.items() if shown.get(name) != key]
