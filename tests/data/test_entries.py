@@ -17,7 +17,7 @@ from made_files import pack, pixels, sentence, write_image_folder
 from PIL import Image
 
 from bnn_geometry import data
-from bnn_geometry.data import cache
+from bnn_geometry.data import cache, folders
 from bnn_geometry.data.folders import decode_folder, decode_tar
 from bnn_geometry.errors import UserError
 
@@ -46,11 +46,12 @@ def decoded_or_sentence(decode, path):
 
 @pytest.fixture(scope="module")
 def tars(tmp_path_factory):
-    """A tar of four images in every packing: its path, its bytes, where its members begin."""
+    """A tar of eight images in every packing: its path, its bytes, where its members begin."""
     folder = tmp_path_factory.mktemp("tars") / "mnist"
     for i, place in enumerate(("train/0", "train/1", "test/0", "test/1")):
         (folder / place).mkdir(parents=True)
-        (folder / place / "0.png").write_bytes(IMAGES[i])
+        for j in (0, 1):
+            (folder / place / f"{j}.png").write_bytes(IMAGES[2 * i + j])
     found = {}
     for mode in ("", "gz", "xz", "bz2"):
         path = pack(folder, folder.with_name(f"mnist.tar.{mode}"), f"w:{mode}")
@@ -64,11 +65,11 @@ def tars(tmp_path_factory):
     mode=st.sampled_from(["", "", "gz", "xz", "bz2"]),
     how=st.sampled_from(["flip", "flip", "cut", "append", "zero"]),
     where=st.floats(0, 1, exclude_max=True),
-    member=st.integers(0, 7),
+    member=st.integers(0, 13),
     shift=st.integers(0, 600),
     bit=st.integers(0, 7),
 )
-@example(mode="", how="cut", where=0, member=5, shift=0, bit=0)  # between two members
+@example(mode="", how="cut", where=0, member=11, shift=0, bit=0)  # before the last image
 @example(mode="gz", how="flip", where=0.9999, member=0, shift=0, bit=0)  # in a checksum
 @example(mode="", how="append", where=0, member=0, shift=0, bit=0)  # two tars in one file
 def test_a_damaged_tar_gives_all_its_images_or_a_sentence(
@@ -194,6 +195,23 @@ def test_an_image_that_would_lose_something_is_refused(root, content, message):
     sentence(error)
 
 
+def test_a_flipped_bit_in_a_png_is_seen():
+    image = np.zeros((28, 28), np.uint8) + np.arange(28, dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    whole = file.getvalue()
+    refused = 0
+    for bit in range(64, 8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            pixels_read, _ = folders._decode_image("mnist", "x.png", bytes(flipped))
+            assert np.array_equal(pixels_read[..., 0], image), bit
+        except UserError:
+            refused += 1
+    assert refused > 500
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "1"])
 def test_grey_and_palette_images_are_read_as_torchvision_reads_them(root, mode):
     folder = write_image_folder(root / "cifar10", suffix="png")
@@ -252,4 +270,4 @@ def test_an_archive_that_cannot_be_read_is_not_taken_for_nothing(root, make, mes
 def test_every_packing_of_a_tar_that_python_reads_is_read(root, tars, name):
     mode = {"bz2": "bz2", "tgz": "gz"}.get(name[-3:], "")
     shutil.copy(tars[mode][0], root / name)
-    assert len(data.load("mnist").train.images) == 2
+    assert len(data.load("mnist").train.images) == 4
