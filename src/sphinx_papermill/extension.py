@@ -66,6 +66,7 @@ def _sources(app: Sphinx) -> Sources:
             for kind, name in config.papermill_fingerprints.items()
         },
         folders={kind: book / folder for kind, folder in config.papermill_folders.items()},
+        environment={name: str(value) for name, value in config.papermill_environment.items()},
     )
 
 
@@ -95,16 +96,24 @@ def configure(app: Sphinx, config: Config) -> None:
         store.mkdir(exist_ok=True)
     except OSError as error:
         stop(f"Executed chapters cannot be kept in {store}: {error.strerror}.")
+    app._papermill_lock = _locked(store)  # type: ignore[attr-defined]
+    _store(app).remove_partial()
+
+
+def _locked(store: Path) -> FileLock:
     # Two builds would write the same pages: the second waits for the first. Held until the
     # process ends, so that it covers what jupyter-book does after Sphinx.
     lock = FileLock(store / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        LOGGER.info("another build of this book is running: waiting for it …")
-        lock.acquire()
-    app._papermill_lock = lock  # type: ignore[attr-defined]
-    _store(app).remove_partial()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            LOGGER.info("another build of this book is running: waiting for it …")
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        # a store that cannot be written, or a file system without locks
+        LOGGER.info("build this book once at a time: %s cannot be locked (%s)", store, error)
+    return lock
 
 
 def _read_book(
@@ -166,10 +175,9 @@ def execute_stale(
     schedule = Schedule(
         store,
         inputs,
-        cwd=sources.book,
+        sources=sources,
         jobs=max(1, int(config.papermill_jobs)),
         timeout=config.papermill_timeout,
-        environment={name: str(value) for name, value in config.papermill_environment.items()},
         budgets=config.papermill_budgets,
     )
     schedule.run(book)

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sphinx_papermill.chapter import KERNEL, read_notebook
 from sphinx_papermill.errors import BookError
+from sphinx_papermill.isolation import isolate
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -51,8 +52,7 @@ class Outcome:
 
 
 PLACES = (
-    *("PYTHONPATH", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR"),
-    *("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"),
+    *("PYTHONPATH", "TMPDIR", "MPLCONFIGDIR"),
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
 )
 """Variables that name folders: relative ones are meant from where the build was started."""
@@ -67,16 +67,21 @@ def _places() -> dict[str, str]:
     }
 
 
-def _engine_options(socket_folder: str) -> dict[str, Any]:
+_LONGEST_SOCKET = 90
+"""Bytes that the path of a socket may have; a system's own limit is some 104."""
+
+
+def _engine_options(scratch: str) -> dict[str, Any]:
     # Sockets in a folder of our own: over TCP ipykernel warns at each start that it is not
     # encrypted, and two kernels with IPC in one folder would take the same names.
     from traitlets.config import Config
 
-    if os.name != "posix":
+    sockets = str(Path(scratch) / "k")
+    if os.name != "posix" or len(os.fsencode(sockets)) > _LONGEST_SOCKET:
         return {}
     config = Config()
     config.KernelManager.transport = "ipc"
-    config.KernelManager.ip = str(Path(socket_folder) / "k")
+    config.KernelManager.ip = sockets
     return {"config": config}
 
 
@@ -143,6 +148,8 @@ def execute(
 ) -> Outcome:
     """Execute a notebook with papermill and write it, whole or as far as it came, to ``output``.
 
+    The environment of this process is isolated from the user's settings, for good.
+
     Parameters
     ----------
     notebook : NotebookNode
@@ -166,7 +173,8 @@ def execute(
     output = output.absolute()
     began = time.perf_counter()
     error = ""
-    with tempfile.TemporaryDirectory(prefix="papermill-") as sockets:
+    with tempfile.TemporaryDirectory(prefix="papermill-", ignore_cleanup_errors=True) as scratch:
+        isolate(Path(scratch))
         try:
             papermill.execute_notebook(
                 notebook,
@@ -179,7 +187,7 @@ def execute(
                 request_save_on_cell_execute=True,
                 execution_timeout=timeout,
                 on_cell_executed=_refuse_quit,
-                **_engine_options(sockets),
+                **_engine_options(scratch),
             )
         except PapermillExecutionError:  # also for an error that a cell's tag allows
             pass
