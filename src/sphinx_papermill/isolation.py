@@ -31,7 +31,7 @@ def isolate(scratch: Path) -> None:
         os.environ.pop(name, None)
     os.environ.update({name: str(scratch / name) for name in _FOLDERS})
     # of two kernels with one name that of this environment, not one in the user's home
-    os.environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUTF8": "1"}
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     matplotlib = importlib.util.find_spec("matplotlib")
     if matplotlib is None or matplotlib.origin is None:
         return

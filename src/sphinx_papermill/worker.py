@@ -281,7 +281,8 @@ def start(
         stdout=result,
         stderr=log,
         text=True,
-        env={**os.environ, **_places(), **(environment or {})},
+        # of a name in another encoding, the worker then makes the same bytes
+        env={**os.environ, **_places(), **(environment or {}), "PYTHONUTF8": "1"},
     )
     return Worker(process, result, log)
 

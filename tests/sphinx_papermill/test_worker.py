@@ -1,6 +1,8 @@
 """A chapter in a process of its own: every way in which it can end."""
 
+import json
 import os
+import sys
 import time
 
 import nbformat
@@ -102,3 +104,74 @@ def test_a_process_that_breaks_says_so_with_its_last_line(tmp_path):
         environment={"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "PYTHONHOME": os.devnull},
     )
     assert broken.outcome().error.startswith("the process that executes it ended: ")
+
+
+MACHINE = """
+# %%
+import json, os, sys, locale
+import matplotlib.pyplot as plt
+print(json.dumps({
+    "startup": [name for name in ("from_startup", "from_pythonstartup") if name in globals()],
+    "width": plt.rcParams["lines.linewidth"],
+    "backend": plt.get_backend(),
+    "executable": sys.executable,
+    "asserts": __debug__,
+    "encoding": locale.getpreferredencoding().lower(),
+    "read": open("read.txt").read(),
+}))
+"""
+
+
+def test_a_kernel_has_no_settings_of_the_user_and_needs_neither_home_nor_a_short_path(tmp_path):
+    home, cwd = tmp_path / "home", tmp_path / "a 'b' $c #d %e é {f}"
+    cwd.mkdir()
+    for file, text in {
+        ".ipython/profile_default/startup/a.py": "from_startup = 1",
+        ".ipython/profile_default/ipython_config.py": "raise ValueError('user config')",
+        ".ipython/profile_default/ipython_kernel_config.py": "raise ValueError('user config')",
+        ".jupyter/jupyter_config.py": "raise ValueError('user config')",
+        ".config/matplotlib/matplotlibrc": "lines.linewidth: 77\nbackend: svg",
+        ".local/share/jupyter/kernels/python3/kernel.json": json.dumps(
+            {"argv": ["/nowhere/python"], "display_name": "mine", "language": "python"}
+        ),
+        "startup.py": "from_pythonstartup = 1",
+    }.items():
+        (home / file).parent.mkdir(parents=True, exist_ok=True)
+        (home / file).write_text(text)
+    (cwd / "read.txt").write_text("é", encoding="utf-8")
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    path = cwd / "machine.py"
+    path.write_text(MACHINE, encoding="utf-8")
+    process = worker.start(
+        path,
+        cwd / "machine.ipynb",
+        parameters={},
+        cwd=cwd,
+        timeout=60,
+        environment={
+            "HOME": str(home),
+            "TMPDIR": str(long),
+            "PYTHONSTARTUP": str(home / "startup.py"),
+            "MATPLOTLIBRC": str(home / ".config/matplotlib"),
+            "MPLBACKEND": "svg",
+            "PYTHONOPTIMIZE": "1",
+            **{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+            "OMP_NUM_THREADS": "many",
+            "TZ": "Nowhere/Else",
+        },
+    )
+    outcome = process.outcome()
+    assert outcome.ok, outcome
+    cells = nbformat.read(cwd / "machine.ipynb", as_version=4).cells
+    said = json.loads(cells[-1].outputs[-1].text)
+    assert said == {
+        "startup": [],
+        "width": 1.5,
+        "backend": "module://matplotlib_inline.backend_inline",
+        "executable": sys.executable,
+        "asserts": True,
+        "encoding": "utf-8",
+        "read": "é",
+    }
+    assert not list(long.iterdir())
