@@ -96,6 +96,9 @@ def configure(app: Sphinx, config: Config) -> None:
         store.mkdir(exist_ok=True)
     except OSError as error:
         stop(f"Executed chapters cannot be kept in {store}: {error.strerror}.")
+    for folder in map(Path, (app.outdir, app.doctreedir)):
+        if not os.access(folder, os.W_OK):
+            stop(f"No pages can be written to {folder}: `--path-output DIR` names another place.")
     app._papermill_lock = _locked(store)  # type: ignore[attr-defined]
     _store(app).remove_partial()
 
@@ -112,7 +115,8 @@ def _locked(store: Path) -> FileLock:
             lock.acquire()
     except (OSError, NotImplementedError) as error:
         # a store that cannot be written, or a file system without locks
-        LOGGER.info("build this book once at a time: %s cannot be locked (%s)", store, error)
+        reason = getattr(error, "strerror", None) or error
+        LOGGER.info("do not build this book twice at once: %s cannot be locked (%s)", store, reason)
     return lock
 
 

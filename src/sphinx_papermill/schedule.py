@@ -94,10 +94,12 @@ class Schedule:
         LOGGER.info("%s: executing %d cells …", chapter.name, total)
         path = self.store.path(chapter.name)
         output = path.with_name(staleness.partial_name(path.stem, os.getpid()))
+        where = f"its result cannot be kept in {path.parent}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             output.touch()  # rather now than when it has run for an hour
             output.unlink()
+            where = "there is no room for temporary files: set TMPDIR to a folder that has"
             process = worker.start(
                 chapter.path,
                 output,
@@ -107,10 +109,7 @@ class Schedule:
                 environment=self.sources.environment,
             )
         except OSError as error:
-            self.failed[chapter.name] = (
-                f"not executed: {error.filename or 'a temporary file'} cannot be written "
-                f"({error.strerror or error})"
-            )
+            self.failed[chapter.name] = f"not executed: {where} ({error.strerror or error})"
             return None
         return _Job(chapter, process, output, key)
 
