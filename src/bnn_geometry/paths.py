@@ -16,6 +16,7 @@ a chapter's kernel, stands elsewhere: whoever starts one calls :func:`pin` befor
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -26,6 +27,9 @@ LIVE, EXECUTED, PRESET = "BNN_LIVE", "BNN_EXECUTED", "BNN_PRESET"
 XDG = "XDG_CACHE_HOME"
 FOLDERS = (DATA, CACHE, RUNS, LIVE, EXECUTED, XDG)
 """The variables that name a folder."""
+
+HEADER = "SPHINX_PAPERMILL_HEADER"
+"""Set in the chapters of a build: the lists in the chapter's header, as JSON."""
 
 STORE = ".executed"
 """Where the book keeps its executed chapters, beside them."""
@@ -116,6 +120,36 @@ def book_folder(*, around: bool = False) -> Path:
 def runs_root() -> Path:
     """Where the published runs are: ``$BNN_RUNS``, else the folder ``runs`` beside the book."""
     return _given(RUNS) or book_folder().parent / "runs"
+
+
+def published(name: str) -> Path:
+    """Where the published run or study of a name is.
+
+    Raises
+    ------
+    UserError
+        As :func:`check_listed`.
+    """
+    check_listed("runs", name)
+    return runs_root() / name
+
+
+def check_listed(kind: str, name: str) -> None:
+    """Refuse what a chapter reads in a build and its header does not name.
+
+    Such a chapter would not be executed again when that changes. ``.`` names all of a kind.
+
+    Raises
+    ------
+    UserError
+        With what to add to the header.
+    """
+    header = os.environ.get(HEADER)
+    if header and not {name, "."} & set(json.loads(header).get(kind, ())):
+        raise UserError(
+            f"This chapter reads {name!r}, which is not among the {kind} in its header: add it "
+            f"there, so that the chapter is executed again when it changes."
+        )
 
 
 def live_root() -> Path:

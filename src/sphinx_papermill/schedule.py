@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -106,7 +107,10 @@ class Schedule:
                 parameters=chapter.parameters,
                 cwd=self.sources.book,
                 timeout=self.timeout,
-                environment=self.sources.environment,
+                environment={
+                    **self.sources.environment,
+                    worker.HEADER: json.dumps(chapter.lists or {}),
+                },
             )
         except OSError as error:
             self.failed[chapter.name] = f"not executed: {where} ({error.strerror or error})"

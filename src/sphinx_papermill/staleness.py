@@ -92,10 +92,10 @@ def _environment(code: str, given: Mapping[str, str]) -> dict[str, str | None]:
     # Hashes (a value may be a secret, and these are published) of what the build sets, but for
     # places, which differ from checkout to checkout, and of what the code itself names.
     values = {**os.environ, **given}
-    counted = {name for name, value in given.items() if not os.path.isabs(value)}
+    places = {name for name, value in given.items() if os.path.isabs(value)}
     return {
         name: imports.text_hash(values[name]) if name in values else None
-        for name in sorted(counted | imports.variables(code))
+        for name in sorted({*given, *imports.variables(code)} - places)
     }
 
 

@@ -51,6 +51,10 @@ class Outcome:
     error: str = ""
 
 
+HEADER = "SPHINX_PAPERMILL_HEADER"
+"""Variable with the lists of a chapter's header as JSON: what reads may refuse what is not there,
+whose change would not be seen."""
+
 PLACES = (
     *("PYTHONPATH", "TMPDIR", "MPLCONFIGDIR"),
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),

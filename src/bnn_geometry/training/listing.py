@@ -44,6 +44,7 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
         Index run; recipe, width, activation, epochs, seed, test_error (a fraction), hours, threads,
         precision, instructions (of the processor), weights (whether they come with it), command.
     """
+    paths.check_listed("runs", ".")
     rows = {}
     for path in sorted((folder or paths.runs_root()).glob("*/recipe.json")):
         run = runs.read(path.parent)
