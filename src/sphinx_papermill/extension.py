@@ -21,6 +21,7 @@ from sphinx.util import logging
 from sphinx_papermill import chapter as chapters
 from sphinx_papermill import imports, render, staleness
 from sphinx_papermill.errors import BookError
+from sphinx_papermill.isolation import can_be_made
 from sphinx_papermill.schedule import Schedule
 from sphinx_papermill.staleness import Sources, Store
 
@@ -97,7 +98,7 @@ def configure(app: Sphinx, config: Config) -> None:
     except OSError as error:
         stop(f"Executed chapters cannot be kept in {store}: {error.strerror}.")
     for folder in map(Path, (app.outdir, app.doctreedir)):
-        if not os.access(folder, os.W_OK):
+        if not can_be_made(folder):
             stop(f"No pages can be written to {folder}: `--path-output DIR` names another place.")
     app._papermill_lock = _locked(store)  # type: ignore[attr-defined]
     _store(app).remove_partial()

@@ -38,7 +38,7 @@ def isolate(scratch: Path) -> None:
     os.environ["MATPLOTLIBRC"] = str(Path(matplotlib.origin).parent / "mpl-data" / "matplotlibrc")
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     # Where it cannot keep its list of fonts it would say so on the page.
-    if not all(map(_can_be_made, _matplotlib_folders())):
+    if not all(map(can_be_made, _matplotlib_folders())):
         os.environ["MPLCONFIGDIR"] = str(scratch / "matplotlib")
 
 
@@ -52,6 +52,7 @@ def _matplotlib_folders() -> list[Path]:
     ]
 
 
-def _can_be_made(folder: Path) -> bool:
+def can_be_made(folder: Path) -> bool:
+    """Whether a folder is there, or can be made, and can be written to."""
     there = next((place for place in (folder, *folder.parents) if place.exists()), None)
     return there is not None and there.is_dir() and os.access(there, os.W_OK)

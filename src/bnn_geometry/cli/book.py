@@ -30,6 +30,7 @@ def fetch(args: argparse.Namespace) -> None:
 def status(args: argparse.Namespace) -> None:
     """Say which data, device, preset and caches are in use."""
     preset = presets.from_environment()
+    _check_links()
     for name in data.DATASETS:
         print(data.describe(name, root=args.data))
     if args.data_only:
@@ -46,6 +47,26 @@ def status(args: argparse.Namespace) -> None:
     print(f"preset: {preset} (set BNN_PRESET to change it)")
     for label, folder in _stores().items():
         print(f"{label}: {size(folder)} in {folder}")
+
+
+def _check_links() -> None:
+    # git without core.symlinks, and some programs that unpack, make text files of links
+    try:
+        book = paths.book_folder()
+    except UserError:
+        return
+    for name in ("_config.yml", "_toc.yml"):
+        file = book / name
+        if (
+            file.is_file()
+            and file.stat().st_size < 100
+            and file.read_text().strip() == f"../{name}"
+        ):
+            raise UserError(
+                f"{file} is a text file where a link belongs, and the book cannot be built: copy "
+                f"{name} from the folder above over it, or run `git config core.symlinks true` and "
+                f"`git checkout book` where links can be made."
+            )
 
 
 def _stores() -> dict[str, Path]:
