@@ -77,7 +77,7 @@ def plan(jobs: Sequence[Job], seconds: float) -> Plan:
     shared: int | None = None
     for job in jobs:
         epochs = shared if job.shared and shared is not None else job.epochs
-        if job.least is not None and job.seconds(epochs) > seconds:
+        if job.least is not None and job.epoch > 0 and job.seconds(epochs) > seconds:
             fitting = job.done + int(max(0.0, seconds - job.once) / job.epoch)
             epochs = min(epochs, max(job.least, fitting))
         needed[job.name] = job.seconds(epochs)

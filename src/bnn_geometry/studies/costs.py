@@ -61,7 +61,7 @@ class Costs:
         storage.write_file(self.file, json.dumps(values, indent=2) + "\n")
 
     def learn(self, kind: str, spent: float, epochs: int) -> None:
-        """From a run that ended: its kind takes what it took, others longer if it took longer.
+        """From a run that ended: its kind takes what it took, others as much longer if it did.
 
         Parameters
         ----------
@@ -74,7 +74,5 @@ class Costs:
         cost = self.kinds[kind]
         slower = spent / (cost.once + cost.epoch * epochs)
         for name, other in self.kinds.items():
-            if slower > 1 and name != kind:
-                self.kinds[name] = Cost(other.epoch * slower, other.once)
-        if epochs:
-            self.kinds[kind] = Cost(max(0.0, spent - cost.once) / epochs, cost.once)
+            factor = slower if name == kind else max(1.0, slower)
+            self.kinds[name] = Cost(other.epoch * factor, other.once * factor)

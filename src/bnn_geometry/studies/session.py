@@ -92,7 +92,9 @@ class Session:
         Folder of the published runs.
     dataset : Dataset
     seconds : float
-        The budget, from now on.
+        The budget.
+    began : float
+        What the clock said when it began.
     device : device
     kept_epoch : int
         Weights are kept, and r measured, after this epoch and after half of them; r also after the
@@ -113,6 +115,7 @@ class Session:
     out: Path
     dataset: Dataset
     seconds: float
+    began: float
     device: torch.device
     kept_epoch: int
     measured_images: int
@@ -123,8 +126,7 @@ class Session:
 
     _published: set[str] = field(default_factory=set)
     _failed: dict[str, str] = field(default_factory=dict)
-    _told: set[str] | None = None
-    _unpacked: list[str] = field(default_factory=list)
+    _told: budget.Plan | None = None
 
     def run(self) -> list[str]:
         """Train what fits; the names of all runs that are finished then.
@@ -135,7 +137,7 @@ class Session:
             If the budget is too small for the first run, in which case nothing is begun; or if
             runs failed, after the others.
         """
-        self._deadline = self.clock() + self.seconds
+        self._deadline = self.began + self.seconds
         measured = self.dataset.test.sample(self.measured_images, runs.MEASURED_SEED)
         self._images = measured.images
         self._costs = Costs(self.work / "plan.json", device_name(self.device))
@@ -144,16 +146,17 @@ class Session:
             begun = False
             while True:
                 everything = self.list_runs(self._costs.epochs)
-                self._pack(everything)
                 pending = [r for r in everything if not self._is_over(r)]
+                unpacked = self._pack(everything)
                 if not pending:
                     break
                 if not begun:
                     self._check_first(pending[0])
                 for run in pending:
                     self._cost(run)
-                plan = self._plan([run for run in pending if run.kind in self._costs.kinds])
-                self._tell(plan)
+                pending = [run for run in pending if run.kind in self._costs.kinds]
+                plan = self._plan(pending)
+                self._tell(plan, pending)
                 if not plan.taken:
                     break
                 begun = True
@@ -167,7 +170,7 @@ class Session:
                     break
                 except (UserError, RuntimeError) as error:
                     self._fail(name, error)
-            for name in self._unpacked:
+            for name in unpacked:
                 self.say(f"no room in the shards: {name}")
         if self._failed:
             why = "; ".join(f"{name}: {reason}" for name, reason in self._failed.items())
@@ -247,17 +250,26 @@ class Session:
             "with --minutes, or name the runs that fit with --variants."
         )
 
-    def _tell(self, plan: budget.Plan) -> None:
-        if self._told is None:
+    def _tell(self, plan: budget.Plan, pending: list[Planned]) -> None:
+        # All of the first plan, and then what is other than it was.
+        before = self._told
+        if before is None:
             self.say(f"plan for {self._left() / 60:.1f} minutes, the most worth first:")
             for name, epochs in plan.taken.items():
                 self.say(f"  {name}: {epochs} epochs, {plan.seconds[name] / 60:.1f} min")
+        for run in pending:
+            epochs, all_ = plan.taken.get(run.name), run.recipe.epochs
+            told = all_ if before is None else before.taken.get(run.name, all_)
+            if run.least is not None and epochs not in (None, told):
+                few = f"{epochs} epochs" + (f", since {all_} do not fit" if epochs < all_ else "")
+                self.say(f"  in one schedule of {few}: {run.name}")
         for name in plan.left_out:
-            if name not in (self._told or ()):
+            if before is None or name not in before.left_out:
                 self.say(f"  left out: {name}, which takes {plan.seconds[name] / 60:.1f} min")
-        for name in sorted((self._told or set()) & set(plan.taken)):
-            self.say(f"  fits after all: {name}")
-        self._told = set(plan.left_out)
+        for name in plan.taken:
+            if before is not None and name in before.left_out:
+                self.say(f"  fits after all: {name}")
+        self._told = plan
 
     def _cost(self, run: Planned, *, first: bool = False) -> None:
         # What is wrong with a kind of run is told, and the others are trained.
@@ -378,12 +390,12 @@ class Session:
         self._failed[name] = str(error) or type(error).__name__
         print(f"{name} failed: {self._failed[name]}", file=sys.stderr, flush=True)
 
-    def _pack(self, everything: list[Planned]) -> None:
+    def _pack(self, everything: list[Planned]) -> list[str]:
+        # Published runs, then the weights of kept epochs; what has no room.
         if self.pack_into is None:
-            return
+            return []
         names = [run.name for run in everything if run.name in self._published]
-        folders = [sorted((self.out / name).iterdir()) for name in names]
-        items = list(zip(names, folders, strict=True))
+        items = [(name, sorted((self.out / name).iterdir())) for name in names]
         kept = [file for name in names for file in sorted((self.work / name).glob("epoch-*"))]
         items += [(f"{file.parent.name}/{file.name}", [file]) for file in kept]
-        self._unpacked = shards.pack(items, self.pack_into)
+        return shards.pack(items, self.pack_into)
