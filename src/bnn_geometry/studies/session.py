@@ -11,15 +11,13 @@ import copy
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from bnn_geometry.data.datasets import Dataset
@@ -29,6 +27,7 @@ from bnn_geometry.probing.measurements import measure_layers
 from bnn_geometry.studies import budget, shards
 from bnn_geometry.studies.costs import Cost, Costs
 from bnn_geometry.studies.publish import publish
+from bnn_geometry.studies.work_folder import claimed
 from bnn_geometry.training import making, runs
 from bnn_geometry.training.batches import split_indices
 from bnn_geometry.training.hardware import device_name
@@ -141,7 +140,9 @@ class Session:
         measured = self.dataset.test.sample(self.measured_images, runs.MEASURED_SEED)
         self._images = measured.images
         self._costs = Costs(self.work / "plan.json", device_name(self.device))
-        with self._claimed():
+        with claimed(self.work):
+            for left in self.work.glob(".timed-*"):  # by a kill
+                shutil.rmtree(left, ignore_errors=True)
             self._costs.read()
             begun = False
             while True:
@@ -150,12 +151,15 @@ class Session:
                 unpacked = self._pack(everything)
                 if not pending:
                     break
-                if not begun:
-                    self._check_first(pending[0])
+                if not begun:  # told before the others are timed, and when they were
+                    self._cost(pending[0], first=True)
+                    self._check_first(pending[0], self._plan(pending[:1]))
                 for run in pending:
                     self._cost(run)
                 pending = [run for run in pending if run.kind in self._costs.kinds]
                 plan = self._plan(pending)
+                if not begun:
+                    self._check_first(pending[0], plan)
                 self._tell(plan, pending)
                 if not plan.taken:
                     break
@@ -178,26 +182,6 @@ class Session:
         return [run.name for run in everything if run.name in self._published]
 
     # --- what is there ----------------------------------------------------------------------------
-
-    @contextmanager
-    def _claimed(self) -> Iterator[None]:
-        # No other process may use the work folder meanwhile.
-        try:
-            self.work.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.work / ".lock").acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(f"Another process is running a study in {self.work}.") from error
-        except OSError as error:
-            raise UserError(f"No study can be run in {self.work}: {error.strerror}.") from error
-        try:
-            with lock:
-                for left in self.work.glob(".timed-*"):  # by a kill
-                    shutil.rmtree(left, ignore_errors=True)
-                yield
-        finally:
-            with suppress(OSError):
-                (self.work / ".lock").unlink()
-                self.work.rmdir()  # where nothing was begun
 
     def _is_over(self, run: Planned) -> bool:
         # Published, or failed in this call.
@@ -233,10 +217,8 @@ class Session:
             jobs.append(job)
         return budget.plan(jobs, self._left())
 
-    def _check_first(self, run: Planned) -> None:
-        self._cost(run, first=True)
-        plan = self._plan([run])
-        if not plan.left_out:
+    def _check_first(self, run: Planned, plan: budget.Plan) -> None:
+        if run.name in plan.taken:
             return
         if run.branch_of and runs.epochs_done(self.work / run.name) is None:
             raise UserError(
