@@ -140,7 +140,10 @@ def test_finished_runs_are_there_in_published_form(finished):
         epochs = published.recipe.epochs
         assert set(published.measurements["epoch"]) == {1, epochs // 2, epochs}
         assert making.network_after(exact.path, exact, 1) is not None
-    assert runs.read(folder / "out" / BRANCH).info["branch_of"] == {"run": LONG, "epoch": 2}
+    main, branch = (runs.read(folder / "out" / name) for name in (LONG, BRANCH))
+    assert branch.info["branch_of"] == {"run": LONG, "epoch": 2}
+    # an epoch is one step: the branch's first is that of the middle's weights and next batch
+    assert branch.history["loss"][0] == main.history["loss"][2]
     assert not list((folder / "work").glob(".timed*"))
 
 
@@ -297,7 +300,7 @@ def test_killed_again_and_again_it_loses_the_run_in_progress_alone(finished, tmp
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bnn_geometry.studies.paper", "pytest", "torch._dynamo"])
     seen = []
-    for look in (10, 75, 8):  # while it is timed; in the second run; in what is left
+    for look in (10, 95, 8):  # while it is timed; in the second run; in what is left
         process = context.Process(target=killed, args=(tmp_path, look))
         process.start()
         process.join(120)
