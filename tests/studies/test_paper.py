@@ -24,7 +24,7 @@ from tiny import same_state, tiny_dataset
 from bnn_geometry import data
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.studies import paper
+from bnn_geometry.studies import paper, session
 from bnn_geometry.studies.costs import Cost, Costs
 from bnn_geometry.training import checkpoint, making, runs
 from bnn_geometry.training.code import code_hash
@@ -318,6 +318,24 @@ def test_killed_again_and_again_it_loses_the_run_in_progress_alone(finished, tmp
             first.history[columns], second.history[columns], check_exact=True
         )
     assert not list((tmp_path / "work").glob(".timed-*"))
+
+
+def test_run_that_was_killed_before_it_was_published_is_published(tmp_path, monkeypatch):
+    def kill(*arguments):
+        raise KeyboardInterrupt
+
+    costs(tmp_path)
+    for variant, name, epochs in (("long", LONG, 4), ("branch", BRANCH, 2)):
+        options = {"variants": (variant,), "clock": Clock(0.001)}
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "publish", kill)
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path, **options)
+        assert runs.is_finished(tmp_path / "work" / name)
+        said = []
+        # what is left of it fits where its epochs would not
+        assert run(tmp_path, minutes=0.2, said=said, **options) == [name]
+        assert f"{name}: {epochs} epochs, {epochs} of them done" in said
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

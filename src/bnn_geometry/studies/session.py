@@ -204,7 +204,7 @@ class Session:
     def _plan(self, pending: list[Planned]) -> budget.Plan:
         jobs = []
         for run in pending:
-            cost, done = self._costs.kinds[run.kind], runs.epochs_done(self.work / run.name)
+            cost, done = self._costs.kinds[run.kind], self._done(run)
             # the beginning of a branch is laid down while the other run is trained
             after = run.branch_of[0] if run.branch_of and done is None else None
             job = budget.Job(
@@ -217,10 +217,16 @@ class Session:
             jobs.append(job)
         return budget.plan(jobs, self._left())
 
+    def _done(self, run: Planned) -> int | None:
+        # Epochs, in earlier calls; None: not even begun. A kill may have come before it was
+        # published.
+        path = self.work / run.name
+        return run.recipe.epochs if runs.is_finished(path) else runs.epochs_done(path)
+
     def _check_first(self, run: Planned, plan: budget.Plan) -> None:
         if run.name in plan.taken:
             return
-        if run.branch_of and runs.epochs_done(self.work / run.name) is None:
+        if run.branch_of and self._done(run) is None:
             raise UserError(
                 f"{run.name} begins in the middle of {run.branch_of[0]}, which has not come so "
                 "far: train both."
@@ -322,7 +328,7 @@ class Session:
         self._costs.write()
         run = next(r for r in self.list_runs(self._costs.epochs) if r.name == name)
         path = self.work / name
-        epochs, done = run.recipe.epochs, runs.epochs_done(path) or 0
+        epochs, done = run.recipe.epochs, self._done(run) or 0
         self.say(f"{name}: {epochs} epochs" + (f", {done} of them done" if done else ""))
         began = self.clock()
 
@@ -365,8 +371,9 @@ class Session:
             f"  test error {made.kept['test_error']:.2%} with the weights of epoch "
             f"{made.info['kept_epoch']}, {spent / 60:.1f} min: {self.out / name}"
         )
-        self._costs.learn(run.kind, spent, epochs - done)
-        self._costs.write()
+        if done <= epochs // 2:  # of the last few epochs little is learned
+            self._costs.learn(run.kind, spent, epochs - done)
+            self._costs.write()
 
     def _fail(self, name: str, error: Exception) -> None:
         self._failed[name] = str(error) or type(error).__name__
