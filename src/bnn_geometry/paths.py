@@ -8,6 +8,7 @@
 ``BNN_LIVE``       runs trained by a build (``live`` in the cache folder)
 ``BNN_EXECUTED``   the executed chapters of a build (``book/.executed/<preset>``)
 ``BNN_PRESET``     the preset of a build (``book``)
+``BNN_COMMIT``     the commit of a copy that has no repository
 =================  ==========================================================================
 
 A relative folder is meant from where the user stands. A process that works for another one, such as

@@ -15,7 +15,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,15 @@ def text_hash(text: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result's bits."""
-    libraries = ("torch", "torchvision", "numpy")
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in libraries
-    }
+    """Versions of Python and of the libraries that decide a result's bits.
+
+    Torchvision is left out where it is not installed: training does without.
+    """
+    found = {"python": platform.python_version()}
+    for name in ("torch", "torchvision", "numpy"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def sync(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 
@@ -115,6 +116,20 @@ def test_what_goes_wrong_while_reading_is_a_sentence(folder, spoil, message):
         storage.reading(folder, "tables", remedy=REMEDY),
     ):
         storage.read_manifest(folder, "all.json", ["a.csv"], remedy=REMEDY)
+
+
+def test_versions_are_those_of_what_is_installed(monkeypatch):
+    found = storage.versions()
+    assert list(found) == ["python", "torch", "torchvision", "numpy"]
+    version = importlib.metadata.version
+
+    def without(name):
+        if name == "torchvision":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    assert storage.versions() == {k: v for k, v in found.items() if k != "torchvision"}
 
 
 def test_nothing_waits_for_a_folder_where_the_system_cannot(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ from notebooks_under_test import ROOT
 from bnn_geometry import cli, data, studies
 from bnn_geometry.cli.words import parse_value
 from bnn_geometry.probing import results
-from bnn_geometry.studies import sweep
+from bnn_geometry.studies import paper, sweep
 from bnn_geometry.training import making, progress, recipes, runs
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
@@ -117,6 +117,38 @@ def test_interrupted_study_says_how_it_goes_on(capsys, monkeypatch, tmp_path):
 def test_choice_that_makes_no_table_is_a_sentence(capsys, tmp_path):
     arguments = ("study", "ablations", "--work", str(tmp_path), "--variants", "no augmentation")
     assert "name it among the variants" in fails(capsys, *arguments)
+
+
+def test_the_papers_study_is_run_with_what_was_chosen(capsys, monkeypatch, tmp_path):
+    asked = []
+
+    def run(*arguments, **options):
+        asked.append((arguments, options))
+        return ["one", "two"]
+
+    monkeypatch.setattr(paper, "run_paper", run)
+    monkeypatch.setattr(data, "load", lambda name, root: f"{name} in {root}")
+    words = ["study", "paper", "--minutes", "25", "--work", str(tmp_path), "--data", "images"]
+    assert cli.main(words) == 0
+    chosen = ["--variants", "long", "branch", "--out", "o", "--shards", "s", "--rehearse"]
+    assert cli.main([*words, *chosen, "--device", "cpu"]) == 0
+    (first, options), (second, others) = asked
+    assert first == (tmp_path, tmp_path / "published", "cifar10 in images")
+    assert second == (tmp_path, Path("o"), "cifar10 in images")
+    told = {"minutes": 25.0, "variants": paper.VARIANTS, "sizes": paper.PAPER, "pack_into": None}
+    assert told.items() <= options.items()
+    told = {"variants": ["long", "branch"], "sizes": paper.REHEARSAL, "pack_into": Path("s")}
+    assert told.items() <= others.items()
+    assert others["device"].type == "cpu"
+    assert capsys.readouterr().out == "finished: one, two\n" * 2
+
+
+def test_the_papers_study_refuses_what_makes_none(capsys, tmp_path):
+    words = ("study", "paper", "--work", str(tmp_path / "w"), "--minutes")
+    assert "--minutes must be a positive number, not -1" in fails(capsys, *words, "-1")
+    assert "There is no variant 'wide'" in fails(capsys, *words, "5", "--variants", "wide")
+    assert "not for a stand-in" in fails(capsys, *words, "5")
+    assert not (tmp_path / "w").exists()
 
 
 # --- run-chapter ----------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def replace_data(study):
 
 def test_two_calls_at_once_are_refused(folder, tmp_path):
     with (
-        sweep._claimed(tmp_path / "work"),
+        sweep.claimed(tmp_path / "work"),
         pytest.raises(UserError, match="Another process is running a study in"),
     ):
         run(small_studies.study(folder), tmp_path, jobs=1)

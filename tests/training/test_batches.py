@@ -9,7 +9,7 @@ from tiny import TINY, pixels, tiny_dataset
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.training import batches
-from bnn_geometry.training.batches import augment, split_indices
+from bnn_geometry.training.batches import draw_moves, moved, split_indices
 from bnn_geometry.training.recipes import ORIGINAL_CIFAR10, ORIGINAL_MNIST
 
 
@@ -21,18 +21,23 @@ def crop(image, top, left, flip):
     return cropped[:, :, ::-1] if flip else cropped
 
 
+def augment(images, generator, *, padding=4, flip=True):
+    moves = draw_moves(len(images), generator, padding=padding, flip=flip)
+    return moved(images, moves, padding=padding)
+
+
 def test_augmentation_without_padding_or_flips_leaves_that_out():
     images = pixels(0, 40, 3, 8, 8)
 
-    def moved(**options):
+    def moves(**options):
         return augment(images, torch.Generator().manual_seed(0), **options)
 
-    assert torch.equal(moved(padding=0, flip=False), images)
-    mirrored = moved(padding=0)
+    assert torch.equal(moves(padding=0, flip=False), images)
+    mirrored = moves(padding=0)
     same = (mirrored == images).flatten(1).all(1)
     assert 0 < same.sum() < 40
     assert torch.equal(mirrored[~same], images[~same].flip(3))
-    for image, made in zip(images.numpy(), moved(padding=1, flip=False).numpy(), strict=True):
+    for image, made in zip(images.numpy(), moves(padding=1, flip=False).numpy(), strict=True):
         padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
         places = [padded[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
         assert any(np.array_equal(place, made) for place in places)
@@ -158,14 +163,19 @@ def test_every_batch_is_full_and_no_image_comes_twice_in_an_epoch():
     assert not torch.equal(*epochs)
 
 
-def test_recipes_crop_and_flip_reach_the_images(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        batches, "augment", lambda images, _, **options: seen.append(options) or images
-    )
+def test_recipes_crop_and_flip_reach_the_images():
     data = tiny_dataset("convnet").train
-    for changes in ({"augment": False}, {"crop_padding": 2, "flip": False}):
+    indices = torch.arange(40)
+    for changes in ({"augment": False}, {"augment": True, "crop_padding": 2, "flip": False}):
         r = TINY["convnet"].with_(**changes)
-        generator = torch.Generator().manual_seed(0)
-        list(batches.batches(data.images, data.labels, torch.arange(20), r, generator))
-    assert seen == [{"padding": 2, "flip": False}]
+        made = list(
+            batches.batches(data.images, data.labels, indices, r, torch.Generator().manual_seed(0))
+        )
+        generator = torch.Generator().manual_seed(0)  # the same draws, one after the other
+        order = indices[torch.randperm(40, generator=generator)].split(20)
+        for (images, labels), chosen in zip(made, order, strict=True):
+            expected = data.images[chosen]
+            if r.augment:
+                expected = augment(expected, generator, padding=2, flip=False)
+            assert torch.equal(images, expected)
+            assert torch.equal(labels, data.labels[chosen])

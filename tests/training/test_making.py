@@ -254,6 +254,42 @@ def test_disk_that_is_full_at_the_end(step, undisturbed, tmp_path, monkeypatch):
     assert not steps
 
 
+# --- what begins elsewhere ------------------------------------------------------------------------
+
+
+def test_branch_begins_with_the_state_of_another_run(tmp_path):
+    snapshots = {}
+
+    def keep(snapshot):
+        tensors = {k: v.detach().clone() for k, v in snapshot.tensors.items()}
+        snapshots[snapshot.values["epoch"]] = loop.Snapshot(tensors, dict(snapshot.values))
+
+    made = make(tmp_path / "run", on_snapshot=keep)
+    assert sorted(snapshots) == [0, 1, 2, 3, 4]
+    middle = snapshots[2]
+    # a rate at which nothing moves
+    still = RECIPES["mlp"].with_(epochs=2, schedule="linear", lr=1e-30, lr_end=1e-30)
+    path = tmp_path / "branch"
+    for _ in range(2):  # a second time it gives way
+        making.branch(path, middle, still, dataset("mlp"), seed=SEED, measured=MEASURED)
+    tensors = checkpoint.latest(path)[0]
+    assert all(torch.equal(v, middle.tensors[k]) for k, v in tensors.items())
+    assert not [name for name in tensors if name.startswith("best/")]
+    branch = make(path, recipe=still, resume=True, info={"branch_of": "run"})
+    assert branch.info["branch_of"] == "run"
+    assert branch.history["epoch"].tolist() == [1, 2]
+    assert not branch.history.filter(like="flips_").any(axis=None)
+    for name in weight_layers(branch.network()):
+        latents = branch.weights[f"{name}.weight"]
+        assert torch.equal(latents, middle.tensors[f"network/{name}.weight"])
+        assert not torch.equal(latents, made.weights[f"{name}.weight"])
+
+
+def test_measurements_are_made_after_the_epochs_that_were_asked_for(tmp_path):
+    made = make(tmp_path / "run", measured_epochs={1, 4})
+    assert made.measurements["epoch"].unique().tolist() == [1, 4]
+
+
 # --- what may be resumed --------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from tiny import TINY, same_state, tiny_dataset
 
 from bnn_geometry import storage
 from bnn_geometry.errors import UserError
-from bnn_geometry.training import int8, loop, runs
+from bnn_geometry.training import code, int8, loop, runs
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
 from bnn_geometry.training.recipes import FAST_CIFAR10
@@ -70,6 +70,15 @@ def test_read_gives_back_what_was_written(original, trained):
     assert run.measurements is None
     assert same_state(run.network(), trained.network)
     assert not run.network().training
+
+
+def test_copy_without_its_repository_says_of_which_commit_it_is(monkeypatch, tmp_path):
+    monkeypatch.delenv("BNN_COMMIT", raising=False)
+    for known in (None, "abc"):
+        monkeypatch.setattr(code, "_PACKAGE", tmp_path)
+        if known:
+            monkeypatch.setenv("BNN_COMMIT", known)
+        assert code.commit() == known
 
 
 def test_convnet_comes_back_bit_for_bit(tmp_path):

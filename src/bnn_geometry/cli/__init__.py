@@ -28,12 +28,15 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--data", metavar="DIR", help="data root (default: $BNN_DATA, else cache)")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(run: Callable[[Any], None]) -> argparse.ArgumentParser:
+    def command(
+        run: Callable[[Any], None], among: Any = commands, name: str | None = None
+    ) -> argparse.ArgumentParser:
         text = inspect.getdoc(run)
-        sub = commands.add_parser(
-            run.__name__.replace("_", "-"),
+        sub = among.add_parser(
+            name or run.__name__.replace("_", "-"),
             help=text.splitlines()[0],
             description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[common],
         )
         sub.set_defaults(run=run)
@@ -111,24 +114,49 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true")
     sub.add_argument("--out", metavar="DIR", help="keep all that was found in a new folder")
 
-    sub = command(networks.study)
-    sub.add_argument("name", choices=STUDIES, metavar="NAME", help=", ".join(STUDIES))
-    sub.add_argument("run_folder", nargs="?", metavar="RUN", help="of geometry: what it measures")
+    text = "Run the many parts of a study and write its tables, or train the paper's runs."
+    sub = commands.add_parser("study", help=text, description=text)
+    named = sub.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name in STUDIES:
+        sub = command(networks.study, named, name)
+        sub.add_argument(
+            "run_folder", nargs="?", metavar="RUN", help="of geometry: what it measures"
+        )
+        sub.add_argument(
+            "--work",
+            required=True,
+            metavar="DIR",
+            help="keeps finished parts: a second call goes on",
+        )
+        sub.add_argument(
+            "--out", metavar="DIR", help="of the tables (default: runs/NAME of the book)"
+        )
+        sub.add_argument("--images", type=int, help="of geometry: test images (default 10,000)")
+        sub.add_argument(
+            "--error-images", type=int, metavar="IMAGES", help="of them, for errors (default 1000)"
+        )
+        sub.add_argument("--variants", nargs="+", metavar="VARIANT", help="default: all")
+        sub.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+        sub.add_argument("--add", action="store_true", help="keep the rows that are in --out")
+        where = sub.add_mutually_exclusive_group()
+        where.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+        where.add_argument(
+            "--scheduler", metavar="ADDRESS", help="of Dask, whose workers run the parts"
+        )
+
+    sub = command(networks.paper, named)
+    sub.add_argument("--minutes", type=float, required=True, help="the budget, from this call on")
     sub.add_argument(
-        "--work", required=True, metavar="DIR", help="keeps finished parts: a second call goes on"
+        "--work", required=True, metavar="DIR", help="of runs in the making: a second call goes on"
     )
-    sub.add_argument("--out", metavar="DIR", help="of the tables (default: runs/NAME of the book)")
-    sub.add_argument("--images", type=int, help="of geometry: test images (default 10,000)")
-    sub.add_argument(
-        "--error-images", type=int, metavar="IMAGES", help="of them, for errors (default 1000)"
-    )
+    sub.add_argument("--out", metavar="DIR", help="of finished runs (default: WORK/published)")
+    sub.add_argument("--shards", metavar="DIR", help="pack what is finished into tars there")
     sub.add_argument("--variants", nargs="+", metavar="VARIANT", help="default: all")
-    sub.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
-    sub.add_argument("--add", action="store_true", help="keep the rows that are in --out")
-    where = sub.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
-    where.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of Dask, whose workers run the parts"
+    sub.add_argument(
+        "--device", choices=("cpu", "cuda"), help="default: cuda where there is one, else cpu"
+    )
+    sub.add_argument(
+        "--rehearse", action="store_true", help="the same with tiny networks, for a few minutes"
     )
 
     sub = command(book.claims)

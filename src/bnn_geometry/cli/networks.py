@@ -6,13 +6,17 @@ import argparse
 import json
 import logging
 import shlex
+import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnn_geometry import data, paths
 from bnn_geometry.cli.words import parse_value, size
 from bnn_geometry.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 # torch is imported by the commands themselves: the parser, which names them, starts at once.
 
@@ -47,10 +51,20 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
     return changes
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train a network by a recipe and write the run to a folder."""
+def _device(name: str | None) -> torch.device:
+    # The one that was asked for; else a GPU where there is one.
     import torch
 
+    device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    # With a CUDA toolkit and no GPU the compiler warns that it found one, in the middle of the bar.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
+    return device
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train a network by a recipe and write the run to a folder."""
     from bnn_geometry.probing import measurements
     from bnn_geometry.training import making, recipes, runs
     from bnn_geometry.training.progress import Progress
@@ -68,11 +82,7 @@ def train(args: argparse.Namespace) -> None:
     recipes.check_seed(args.seed)
     if args.measure < 0:
         raise UserError(f"--measure must not be negative, as {args.measure} is.")
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    # With a CUDA toolkit and no GPU the compiler warns that it found one, in the middle of the bar.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError("There is no CUDA device here: leave --device out, or use --device cpu.")
+    device = _device(args.device)
     dataset = data.load(recipe.dataset, root=args.data)
     print(f"{recipe.model}, recipe {recipe.name}, on {dataset.provenance.title}", flush=True)
     measure = None
@@ -221,3 +231,70 @@ def study(args: argparse.Namespace) -> None:
         again = shlex.join(["bnn-geometry", *args.argv])
         raise KeyboardInterrupt(f"interrupted: `{again}` goes on.") from interrupt
     print(out)
+
+
+def paper(args: argparse.Namespace) -> None:
+    """Train and publish everything that the book wants, within a budget of minutes.
+
+    For the day when there is a GPU for half an hour. The runs, the most worth first:
+
+      original         recipe original at full width, 500 epochs
+      long             recipe long at full width, 100 epochs; where they do not fit
+                       fewer, but at least 30, in one schedule
+      original-narrow  recipe original at an eighth of the width, 500 epochs
+      widths           binary and hard tanh at 1/8, 1/4 and 1/2 of the width, three
+                       seeds each, as many epochs as long
+      branch           from the middle of long, ten epochs at the rate of that moment
+      continuous       hard tanh at full width, as many epochs as long
+
+    Each kind of run is first trained and published for a few steps and timed; the
+    plan of what fits is told, and made again before every run by what was measured.
+    What does not fit is left out, and said. A finished run is written at once to
+    OUT/NAME, in the form of the book's runs/NAME. A call that was killed or ran out of
+    time goes on by the same command, from its last checkpoint; --minutes then counts
+    anew. The first run of those chosen must fit, or nothing is begun.
+
+    On CUDA the images and their augmentation live on the device, steps are played
+    from a CUDA graph (bfloat16, channels last), and errors are measured in float32.
+
+    What it needs: torch, numpy, pandas, scipy, safetensors, filelock, tqdm and
+    lazy_loader (a small wheel, where it has to be carried). The images are looked for
+    as ever, in --data or $BNN_DATA. An image folder, or a tar of one, takes Pillow to
+    be decoded, an official archive torchvision; neither is imported where the decoded
+    images lie in $BNN_CACHE/decoded and belong to the files found, by path, size and
+    time. So bring the files, and where there is no Pillow the cache as well, 185 MB,
+    made with the same path. A copy without its repository says in $BNN_COMMIT of which
+    commit it is.
+
+    --shards packs what is finished, before every run and at the end, into DIR/shard-1.tar
+    and so on, at most eight files of at most 16 MiB, where a machine gives no more back.
+    A published run lies whole in one of them. Where there is room the weights of kept
+    epochs follow, in eight bits (epoch 8 and the middle). Left out are the weights in
+    float32, four times as large, whose signs and angles the published ones have, and
+    the checkpoints, of use on the same machine alone. `tar xf` unpacks a shard.
+    """
+    began = time.perf_counter()
+    from bnn_geometry.studies import paper
+
+    variants = args.variants or paper.VARIANTS
+    paper.check(args.minutes, variants)
+    device = _device(args.device)
+    dataset = data.load("cifar10", root=args.data)
+    work = Path(args.work)
+    try:
+        finished = paper.run_paper(
+            work,
+            Path(args.out or work / "published"),
+            dataset,
+            minutes=args.minutes,
+            began=began,
+            variants=variants,
+            sizes=paper.REHEARSAL if args.rehearse else paper.PAPER,
+            device=device,
+            pack_into=Path(args.shards) if args.shards else None,
+            say=partial(print, flush=True),
+        )
+    except KeyboardInterrupt as interrupt:
+        again = shlex.join(["bnn-geometry", *args.argv])
+        raise KeyboardInterrupt(f"interrupted: `{again}` goes on.") from interrupt
+    print(f"finished: {', '.join(finished) or 'none'}")

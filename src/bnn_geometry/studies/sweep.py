@@ -21,12 +21,12 @@ from typing import Any, TextIO
 
 import joblib
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from bnn_geometry import storage
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import tables
 from bnn_geometry.studies.progress import Progress
+from bnn_geometry.studies.work_folder import claimed
 
 # Nothing here imports torch: a worker whose parts do not need it starts at once.
 
@@ -94,7 +94,7 @@ def run_study(
     """
     work = Path(work)
     made_with = _made_with()
-    with _claimed(work):
+    with claimed(work):
         missing = [
             key
             for key in study.parts
@@ -233,20 +233,6 @@ def _made_with() -> dict[str, Any]:
 
 
 # --- the work folder ------------------------------------------------------------------------------
-
-
-@contextmanager
-def _claimed(work: Path) -> Iterator[None]:
-    # No other process may use it meanwhile. The lock goes with the process, however it ends.
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / ".lock").acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"Another process is running a study in {work}.") from error
-    except OSError as error:
-        raise UserError(f"No study can be run in {work}: {error.strerror}.") from error
-    with lock:
-        yield
 
 
 def _folder(work: Path, key: str) -> Path:

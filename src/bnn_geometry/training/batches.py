@@ -54,31 +54,50 @@ def split_indices(labels: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     return rest, validation
 
 
-def augment(
-    images: Tensor, generator: torch.Generator, *, padding: int = 4, flip: bool = True
+def draw_moves(
+    batch: int, generator: torch.Generator, *, padding: int = 4, flip: bool = True
 ) -> Tensor:
-    """Pad by pixels of 0, crop at a random place and flip left-right with probability ½.
+    """Where each image of a batch is cropped, and whether it is flipped.
 
     Parameters
     ----------
-    images : Tensor of uint8, shape (batch, channels, h, w)
+    batch : int
+        Number of images.
     generator : torch.Generator
         On the CPU: two machines with the same seed see the same crops.
     padding : int
         Pixels on each side; 0 leaves nothing to crop.
     flip : bool
         False: no image is flipped.
+
+    Returns
+    -------
+    Tensor of int64, shape (batch, 3)
+        Top and left of the crop in the padded image, 0 … 2 · padding, and 1 for a flip, with
+        probability ½.
     """
-    batch, _, h, w = images.shape
-    padded = F.pad(images, (padding, padding, padding, padding))
     top = torch.randint(0, 2 * padding + 1, (batch, 1), generator=generator)
     left = torch.randint(0, 2 * padding + 1, (batch, 1), generator=generator)
     flipped = torch.rand((batch, 1), generator=generator) < (0.5 if flip else 0.0)
-    # three numbers an image go to its device; where its pixels come from is worked out there
-    top, left, flipped = (drawn.to(images.device) for drawn in (top, left, flipped))
+    return torch.cat([top, left, flipped.long()], 1)
+
+
+def moved(images: Tensor, moves: Tensor, *, padding: int = 4) -> Tensor:
+    """Pad by pixels of 0, crop and flip left-right.
+
+    Parameters
+    ----------
+    images : Tensor of uint8, shape (batch, channels, h, w)
+    moves : Tensor of int64, shape (batch, 3)
+        From :func:`draw_moves` with the same padding, on the device of the images.
+    padding : int
+    """
+    _, _, h, w = images.shape
+    padded = F.pad(images, (padding, padding, padding, padding))
+    top, left, flipped = moves.split(1, 1)
     rows = top + torch.arange(h, device=images.device)
     columns = left + torch.arange(w, device=images.device)
-    columns = torch.where(flipped, columns.flip(1), columns)
+    columns = torch.where(flipped > 0, columns.flip(1), columns)
     stride = w + 2 * padding
     index = (rows[:, :, None] * stride + columns[:, None, :]).flatten(1)
     flat = padded.flatten(2)  # (batch, channels, padded h · padded w)
@@ -95,7 +114,8 @@ def batches(
     """An epoch's batches of images and labels, in random order and augmented by the recipe.
 
     A last batch that is not full is left out, as in the original code. Random numbers are drawn on
-    the CPU; the images stay where they are.
+    the CPU, all of an epoch at its beginning: three numbers an image go to the device of the
+    images, in one piece, and the images stay where they are.
 
     Parameters
     ----------
@@ -108,9 +128,14 @@ def batches(
         On the CPU.
     """
     order = indices[torch.randperm(len(indices), generator=generator)].to(images.device)
-    for begin in range(0, len(order) - recipe.batch_size + 1, recipe.batch_size):
-        chosen = order[begin : begin + recipe.batch_size]
+    steps = len(order) // recipe.batch_size
+    if recipe.augment:
+        options = {"padding": recipe.crop_padding, "flip": recipe.flip}
+        drawn = [draw_moves(recipe.batch_size, generator, **options) for _ in range(steps)]
+        moves = torch.stack(drawn).to(images.device)
+    for i in range(steps):
+        chosen = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
         batch = images[chosen]
         if recipe.augment:
-            batch = augment(batch, generator, padding=recipe.crop_padding, flip=recipe.flip)
+            batch = moved(batch, moves[i], padding=recipe.crop_padding)
         yield batch, labels[chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from bnn_geometry import storage
 ROOMS = ("geometry", "data", "networks", "training")
 """What training may use, besides the files beside the rooms."""
 
+COMMIT = "BNN_COMMIT"
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def commit() -> str | None:
-    """Commit of the package's repository, with ``+`` where tracked files differ; None without."""
+    """Commit of the package's repository, with ``+`` where tracked files differ.
+
+    A copy without its repository has the commit that ``$BNN_COMMIT`` names; None without that.
+    """
     try:
         said = [
             subprocess.run(
@@ -24,7 +30,7 @@ def commit() -> str | None:
             for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno", "."])
         ]
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get(COMMIT)
     return said[0] + ("+" if said[1] else "")
 
 

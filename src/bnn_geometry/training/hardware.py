@@ -15,11 +15,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import inference
+from bnn_geometry.networks.inference import device_of, inference
 
 COMPILE_FROM = 1e14
 """Floating-point operations of a run from which compiling it pays: half a minute of compilation
 against a sixth of eight minutes, at the 2·10¹¹ a second of two processor cores."""
+
+COMPILE_FROM_CUDA = 3e16
+"""The same on a CUDA device, of which some 10¹⁴ a second are expected: five minutes (not measured
+yet)."""
 
 
 def device_name(device: torch.device) -> str:
@@ -126,7 +130,8 @@ def resolve_compile(choice: str, network: nn.Module, images: int) -> bool:
         )
     if choice == "auto":
         # backward the products of both factors' gradients: twice as much as forward
-        return can_compile() and 3.0 * forward_operations(network) * images >= COMPILE_FROM
+        worth = COMPILE_FROM_CUDA if device_of(network).type == "cuda" else COMPILE_FROM
+        return can_compile() and 3.0 * forward_operations(network) * images >= worth
     if choice not in ("always", "never"):
         raise UserError(f"Unknown compile {choice!r}: use auto, always or never.")
     return choice == "always"

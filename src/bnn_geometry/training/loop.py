@@ -13,17 +13,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from bnn_geometry.data.datasets import Split
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import scale_images
-from bnn_geometry.networks.layers import clip_latents
 from bnn_geometry.networks.models import MLP, ConvNet
 from bnn_geometry.training.batches import batches, split_indices
 from bnn_geometry.training.evaluation import check_fit, evaluate
 from bnn_geometry.training.hardware import resolve_compile, resolve_precision
 from bnn_geometry.training.history import binary_signs, layer_columns
-from bnn_geometry.training.losses import loss_of
 from bnn_geometry.training.recipes import Recipe
 from bnn_geometry.training.schedule import learning_rate, parameter_groups
+from bnn_geometry.training.steps import Rates, Step, quickest_step, recorder_for
 
 if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Dataset
@@ -53,6 +52,8 @@ class Trained:
         ``float32`` or ``bfloat16``: what the passes were computed in.
     compiled : bool
         Whether the passes were compiled.
+    recorded : bool
+        Whether the steps were played from a CUDA graph.
     seconds : float
         Wall-clock time, evaluation included; of a resumed run that of its parts.
     """
@@ -62,6 +63,7 @@ class Trained:
     kept_epoch: int
     precision: str
     compiled: bool
+    recorded: bool
     seconds: float
 
 
@@ -111,6 +113,7 @@ class _State:
         network: ConvNet | MLP,
         optimizer: torch.optim.Adam,
         generators: dict[str, torch.Generator],
+        clock: Callable[[], float],
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -119,12 +122,13 @@ class _State:
         self.rows: list[dict[str, float]] = []
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
         self.before = 0.0  # seconds of the parts of the run that ended with a snapshot
-        self.began = time.perf_counter()
+        self.clock = clock
+        self.began = clock()
         self.signs = binary_signs(self.network)
 
     @property
     def seconds(self) -> float:
-        return self.before + time.perf_counter() - self.began
+        return self.before + self.clock() - self.began
 
     def snapshot(self) -> Snapshot:
         tensors = {f"network/{k}": v.detach() for k, v in self.network.state_dict().items()}
@@ -193,51 +197,36 @@ class _State:
 
 def _train_epoch(
     network: ConvNet | MLP,
-    forward: Callable[[Tensor], Tensor],
-    optimizer: torch.optim.Adam,
+    step: Step,
+    rates: Rates,
     epoch_batches: Iterator[tuple[Tensor, Tensor]],
     recipe: Recipe,
     *,
     epoch: int,
     steps: int,
-    precision: str,
     on_step: Callable[[int, int, Tensor], None] | None,
 ) -> dict[str, float]:
     # One pass over the batches, and the row of the history as far as training alone decides it.
     device = next(network.parameters()).device
     network.train()
-    loss_function = loss_of(recipe)
     losses = torch.zeros(steps, device=device)
     wrong = torch.zeros((), dtype=torch.int64, device=device)
     first = (epoch - 1) * steps
     for i, (images, labels) in enumerate(epoch_batches):
         lr = learning_rate(recipe, first + i, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group["scale"]
-        x = scale_images(images)
-        if x.shape[1] == 3:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            scores = forward(x)
-        scores = scores.float()
-        loss = loss_function(scores, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        if recipe.clip:
-            clip_latents(network)
+        rates.set(lr)
         # kept on the device: reading a number back each step would make it wait
-        losses[i] = loss.detach()
-        wrong += (scores.detach().argmax(1) != labels).sum()
+        losses[i], wrong_ones = step(images, labels)
+        wrong += wrong_ones
         if on_step is not None:
             on_step(first + i + 1, recipe.epochs * steps, losses[i])
     bad = torch.nonzero(~torch.isfinite(losses))
     if len(bad):
-        step = int(bad[0])
+        worst = int(bad[0])
         raise UserError(
-            f"The loss stopped being finite in epoch {epoch}, step {step + 1} of {steps}, at "
-            f"learning rate {learning_rate(recipe, first + step, steps):.2e}: train with a smaller "
-            "one."
+            f"The loss stopped being finite in epoch {epoch}, step {worst + 1} of {steps}, at "
+            f"learning rate {learning_rate(recipe, first + worst, steps):.2e}: train with a "
+            "smaller one."
         )
     return {
         "epoch": epoch,
@@ -260,6 +249,7 @@ def train(
     on_step: Callable[[int, int, Tensor], None] | None = None,
     on_snapshot: Callable[[Snapshot], None] | None = None,
     resume: Snapshot | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Trained:
     """Train a network in place.
 
@@ -290,6 +280,8 @@ def train(
     resume : Snapshot, optional
         Go on from here: with the same recipe, data, seed and machine the run ends with the bits
         that it would have had.
+    clock : callable
+        Tells the time in seconds.
 
     Raises
     ------
@@ -302,40 +294,47 @@ def train(
     precision = resolve_precision(recipe.precision, device)
     indices, validation = split_indices(dataset.train.labels, recipe)
     pixels, labels = dataset.train.images.to(device), dataset.train.labels.to(device)
+    train_split, validation = Split(pixels, labels), validation.to(device)
     if pixels.shape[1] == 3:
         network.to(memory_format=torch.channels_last)
     steps = len(indices) // recipe.batch_size
     compiled = resolve_compile(recipe.compile, network, recipe.epochs * steps * recipe.batch_size)
-    # The parameters stay those of the network; what is compiled are its passes.
-    forward = torch.compile(network) if compiled else network
-    optimizer = torch.optim.Adam(parameter_groups(network, recipe), lr=recipe.lr, fused=True)
+    # On a GPU float32 costs little, and the error is not one of the number format.
+    looking = "float32" if device.type == "cuda" else precision
+    record = recorder_for(device, recipe)
+    groups = parameter_groups(network, recipe)
+    optimizer = torch.optim.Adam(groups, lr=recipe.lr, fused=True, capturable=record is not None)
+    rates = Rates(optimizer, device if record is not None else None)
     generator = torch.Generator().manual_seed(seed)
     with _dropout_generator(device, seed) as dropout:
-        state = _State(network, optimizer, {"batches": generator, "dropout": dropout})
+        state = _State(network, optimizer, {"batches": generator, "dropout": dropout}, clock)
         if resume is not None:
             state.restore(resume)
         elif on_snapshot is not None:
             on_snapshot(state.snapshot())
+        # The parameters stay those of the network; what is compiled are its passes.
+        step, compiled, recorded = quickest_step(
+            network, optimizer, recipe, precision=precision, compiled=compiled, record=record
+        )
         while state.epoch < recipe.epochs:
-            began = time.perf_counter()
+            began = clock()
             row = _train_epoch(
                 network,
-                forward,
-                optimizer,
+                step,
+                rates,
                 batches(pixels, labels, indices, recipe, generator),
                 recipe,
                 epoch=state.epoch + 1,
                 steps=steps,
-                precision=precision,
                 on_step=on_step,
             )
-            row["seconds"] = time.perf_counter() - began
+            row["seconds"] = clock() - began
             network.eval()
             row["validation_error"] = evaluate(
-                network, dataset.train, indices=validation, precision=precision
+                network, train_split, indices=validation, precision=looking
             )
             if not len(validation):
-                row["test_error"] = evaluate(network, dataset.test, precision=precision)
+                row["test_error"] = evaluate(network, dataset.test, precision=looking)
             row |= layer_columns(network, state.signs)
             if on_epoch_end is not None:
                 on_epoch_end(network, row)
@@ -350,6 +349,6 @@ def train(
     network.eval()
     history = pd.DataFrame(state.rows)
     if len(validation):
-        once = evaluate(network, dataset.test, precision=precision)
+        once = evaluate(network, dataset.test, precision=looking)
         history.loc[history["epoch"] == kept, "test_error"] = once
-    return Trained(network, history, kept, precision, compiled, seconds)
+    return Trained(network, history, kept, precision, compiled, recorded, seconds)

@@ -7,6 +7,7 @@ weights of epochs that are to be kept; then the files of a finished run
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -52,9 +53,13 @@ def make(
     elsewhere: bool = False,
     measure: Callable[[nn.Module], pd.DataFrame] | None = None,
     measured: int = 0,
+    measured_epochs: Collection[int] | None = None,
     kept_epochs: Collection[int] = (),
+    info: dict[str, Any] | None = None,
     on_epoch_end: Callable[[ConvNet | MLP, dict[str, float]], None] | None = None,
     on_step: Callable[[int, int, Tensor], None] | None = None,
+    on_snapshot: Callable[[Snapshot], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Run:
     """Train a run into its folder, so that it can be killed at any moment and resumed.
 
@@ -66,7 +71,7 @@ def make(
     ----------
     path : Path
         The folder.
-    recipe, dataset, seed, on_epoch_end, on_step
+    recipe, dataset, seed, on_epoch_end, on_step, clock
         As for :func:`bnn_geometry.training.loop.train`.
     device : device
         Where to train.
@@ -80,9 +85,15 @@ def make(
         Called with the network after every epoch; its table, a row per layer, goes with the run.
     measured : int
         Images that ``measure`` looks at; a run is resumed with as many as it was begun with.
+    measured_epochs : collection of int, optional
+        Measure after these epochs alone; every epoch.
     kept_epochs : collection of int
         Epochs after which the weights are kept as well, the latent ones in eight bits, in
         ``epoch-NNNN.safetensors``: see :func:`network_after`.
+    info : dict, optional
+        What run.json is to say besides; plain values.
+    on_snapshot : callable, optional
+        As for :func:`bnn_geometry.training.loop.train`; called before a checkpoint is written.
 
     Raises
     ------
@@ -110,11 +121,11 @@ def make(
     with _claimed(path):
         storage.remove_unfinished(path)
         snapshot, rows, stretches = _resumable(path, identity, elsewhere)
-        written = time.monotonic()
+        written = clock()
         cost = 0.0
 
         def look(network: ConvNet | MLP, row: dict[str, float]) -> None:
-            if measure is not None:
+            if measure is not None and (measured_epochs is None or row["epoch"] in measured_epochs):
                 table = measure(network)
                 table.insert(0, "epoch", row["epoch"])
                 rows.extend(table.to_dict("records"))
@@ -125,8 +136,10 @@ def make(
 
         def keep(snapshot: Snapshot) -> None:
             nonlocal written, cost
+            if on_snapshot is not None:
+                on_snapshot(snapshot)
             epoch = snapshot.values["epoch"]
-            began = time.monotonic()
+            began = clock()
             due = cost <= CHECKPOINT_SHARE * (began - written)
             if not due and epoch < recipe.epochs:
                 return
@@ -142,7 +155,7 @@ def make(
                     f"No checkpoint could be written to {path} after epoch {epoch}: {error} Make "
                     "room, and resume the run."
                 ) from error
-            written = time.monotonic()
+            written = clock()
             cost = written - began
 
         trained = train(
@@ -154,16 +167,17 @@ def make(
             on_step=on_step,
             on_snapshot=keep,
             resume=snapshot,
+            clock=clock,
         )
-        info = runs.describe(trained, dataset) | {"measured_images": measured}
+        said = runs.describe(trained, dataset) | {"measured_images": measured} | (info or {})
         if stretches:
-            info["stretches"] = [*stretches, _stretch(identity, recipe.epochs)]
+            said["stretches"] = [*stretches, _stretch(identity, recipe.epochs)]
         try:
             runs.fill(
                 path,
                 recipe=recipe,
                 seed=seed,
-                info=info,
+                info=said,
                 history=trained.history,
                 measurements=pd.DataFrame(rows) if measure is not None else None,
                 weights=trained.network.state_dict(),
@@ -174,6 +188,53 @@ def make(
             ) from error
         checkpoint.remove(path)
     return runs.read(path)
+
+
+def branch(
+    path: Path,
+    snapshot: Snapshot,
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    measured: int = 0,
+) -> None:
+    """Lay down the state of another run, from which :func:`make` with ``resume`` begins.
+
+    Weights, batch-norm statistics, Adam's moments and the random numbers are those of the other
+    run. What is at ``path`` gives way.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the new run.
+    snapshot : Snapshot
+        Of the other run; the same network.
+    recipe, dataset, seed, device, measured
+        As :func:`make` will have them.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    identity = identity_of(recipe, dataset, seed, torch.device(device))
+    values = {
+        "epoch": 0,
+        "history": [],
+        "best": None,
+        "seconds": 0.0,
+        "identity": identity | {"measured images": measured},
+        "measurements": [],
+    }
+    tensors = {k: v for k, v in snapshot.tensors.items() if not k.startswith("best/")}
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        path.mkdir(parents=True)
+        checkpoint.save(path, 0, tensors, values)
+    except OSError as error:
+        raise UserError(f"No run can be written to {path}: {error.strerror}.") from error
 
 
 @contextmanager

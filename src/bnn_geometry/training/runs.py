@@ -153,6 +153,7 @@ def describe(trained: Trained, dataset: Dataset) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "precision": trained.precision,
         "compiled": trained.compiled,
+        "recorded": trained.recorded,
         "seconds": round(trained.seconds, 2),
         "kept_epoch": trained.kept_epoch,
     }

@@ -44,7 +44,7 @@ def layer_scale(layer: BinaryLinear) -> float:
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The parameters as groups for an optimizer, each with the ``scale`` of its learning rate.
+    """The parameters as groups for an optimizer, by the ``scale`` of their learning rate.
 
     Adam's step is proportional to its learning rate, so that scaling a layer's learning rate is
     scaling its update, which is how the original code says it.
@@ -55,7 +55,7 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
             id(layer.weight): layer_scale(layer) ** recipe.layer_scale_power
             for layer in weight_layers(network).values()
         }
-    return [
-        {"params": [parameter], "scale": scales.get(id(parameter), 1.0)}
-        for parameter in network.parameters()
-    ]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        groups.setdefault(scales.get(id(parameter), 1.0), []).append(parameter)
+    return [{"params": parameters, "scale": scale} for scale, parameters in groups.items()]
