@@ -11,21 +11,10 @@
 #       - claims
 #       - beyond_one_bit
 #       - checks
+#       - index
 #     data: [cifar10, mnist]
 #     files: [presets.toml]
-#     runs:
-#       - cifar10-convnet-fast-hardtanh-w0.5-s1
-#       - cifar10-convnet-fast-hardtanh-w0.5-s2
-#       - cifar10-convnet-fast-hardtanh-w0.5-s3
-#       - cifar10-convnet-fast-w0.0625-s1
-#       - cifar10-convnet-fast-w0.125-s1
-#       - cifar10-convnet-fast-w0.25-s1
-#       - cifar10-convnet-fast-w0.5-s1
-#       - cifar10-convnet-fast-w0.5-s2
-#       - cifar10-convnet-fast-w0.5-s3
-#       - cifar10-convnet-fast-w1-s1
-#       - mnist-mlp-fast-w0.5-s1
-#       - mnist-mlp-fast-w1-s1
+#     runs: ["."] # all of them
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
 #     text_representation:

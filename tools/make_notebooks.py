@@ -21,7 +21,7 @@ from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, as_reference, 
 
 
 def main(names: list[str]) -> int:
-    """Regenerate the named chapters' notebooks and the ledger's, or all."""
+    """Regenerate the named chapters' notebooks and those that read the ledger, or all."""
     with tempfile.TemporaryDirectory() as scratch:
         pin(Path(scratch))
         # imported late: torch reads the number of threads when it is loaded
@@ -38,7 +38,7 @@ def main(names: list[str]) -> int:
         }
         # each after what it builds on: the ledger reads the notebooks of the others
         for chapter in chapters.in_order(book):
-            if names and chapter.name not in [*names, "claims"]:
+            if names and chapter.name not in [*names, "claims", "index"]:
                 continue
             executed = Path(scratch) / f"{chapter.name}.ipynb"
             outcome = worker.start(

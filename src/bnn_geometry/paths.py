@@ -16,6 +16,7 @@ a chapter's kernel, stands elsewhere: whoever starts one calls :func:`pin` befor
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -23,15 +24,22 @@ from bnn_geometry.errors import UserError
 
 DATA, CACHE, RUNS = "BNN_DATA", "BNN_CACHE", "BNN_RUNS"
 LIVE, EXECUTED, PRESET = "BNN_LIVE", "BNN_EXECUTED", "BNN_PRESET"
-FOLDERS = (DATA, CACHE, RUNS, LIVE, EXECUTED)
+XDG = "XDG_CACHE_HOME"
+FOLDERS = (DATA, CACHE, RUNS, LIVE, EXECUTED, XDG)
 """The variables that name a folder."""
+
+HEADER = "SPHINX_PAPERMILL_HEADER"
+"""Set in the chapters of a build: the lists in the chapter's header, as JSON."""
 
 STORE = ".executed"
 """Where the book keeps its executed chapters, beside them."""
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(path).expanduser().absolute()
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise UserError(f"Whose home is meant by {path}? Name the whole folder.") from error
 
 
 def _given(variable: str) -> Path | None:
@@ -47,13 +55,16 @@ def pin() -> None:
             os.environ[variable] = str(folder)
 
 
+def _default_cache() -> Path:
+    return (_given(XDG) or _absolute("~/.cache")) / "bnn-geometry"
+
+
 def cache_root() -> Path:
     """The folder that holds what can be computed again, whether or not it exists.
 
     Not the data root: that one may be read-only.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return _given(CACHE) or Path(base).absolute() / "bnn-geometry"
+    return _given(CACHE) or _default_cache()
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -67,8 +78,7 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """
     if root:
         return _absolute(root)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return _given(DATA) or Path(base).absolute() / "bnn-geometry"
+    return _given(DATA) or _default_cache()
 
 
 def data_root_is_given(root: str | os.PathLike[str] | None = None) -> bool:
@@ -76,24 +86,70 @@ def data_root_is_given(root: str | os.PathLike[str] | None = None) -> bool:
     return bool(root or os.environ.get(DATA))
 
 
-def book_folder() -> Path:
-    """The folder ``book`` of this checkout: under the working directory, or that of the package.
+def _is_this_book(book: Path) -> bool:
+    # beside the folder, not in it: there it may be a link that the checkout could not make
+    try:
+        return "bnn_geometry.book.sphinx" in (book.parent / "_config.yml").read_text("utf-8")
+    except (OSError, ValueError):
+        return False
+
+
+def book_folder(*, around: bool = False) -> Path:
+    """The folder ``book`` of this project: around the working directory, or that of the package.
+
+    Parameters
+    ----------
+    around : bool
+        Take the nearest one around the working directory or none: for what deletes in it.
 
     Raises
     ------
     UserError
-        If there is none.
+        If there is none, or the nearest one is another project's.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "book" / "_toc.yml").exists():
-            return folder / "book"
-    raise UserError("There is no book here: run this inside the project's folder.")
+    books = [f / "book" for f in (here, *here.parents) if (f / "book" / "_toc.yml").exists()]
+    books = books[:1] if around else [*books, Path(__file__).resolve().parents[2] / "book"]
+    found = next(filter(_is_this_book, books), None)
+    if found is None:
+        what = f"{books[0]} is another book" if around and books else "There is no book here"
+        raise UserError(f"{what}: run this inside the project's folder.")
+    return found
 
 
 def runs_root() -> Path:
     """Where the published runs are: ``$BNN_RUNS``, else the folder ``runs`` beside the book."""
     return _given(RUNS) or book_folder().parent / "runs"
+
+
+def published(name: str) -> Path:
+    """Where the published run or study of a name is.
+
+    Raises
+    ------
+    UserError
+        As :func:`check_listed`.
+    """
+    check_listed("runs", name)
+    return runs_root() / name
+
+
+def check_listed(kind: str, name: str) -> None:
+    """Refuse what a chapter reads in a build and its header does not name.
+
+    Such a chapter would not be executed again when that changes. ``.`` names all of a kind.
+
+    Raises
+    ------
+    UserError
+        With what to add to the header.
+    """
+    header = os.environ.get(HEADER)
+    if header and not {name, "."} & set(json.loads(header).get(kind, ())):
+        raise UserError(
+            f"This chapter reads {name!r}, which is not among the {kind} in its header: add it "
+            f"there, so that the chapter is executed again when it changes."
+        )
 
 
 def live_root() -> Path:

@@ -16,6 +16,7 @@ The header is the notebook's metadata, which jupytext keeps at the top of the te
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -88,6 +89,8 @@ class Chapter:
 def read_notebook(path: Path) -> NotebookNode:
     """Read a py:percent chapter (or any file jupytext reads) as a notebook for the Python kernel.
 
+    A mark of UTF-8 at its beginning is passed over.
+
     Raises
     ------
     BookError
@@ -98,7 +101,7 @@ def read_notebook(path: Path) -> NotebookNode:
     if not path.is_file():
         raise BookError(f"There is no chapter {path}.")
     try:
-        notebook = jupytext.read(path)
+        notebook = jupytext.reads(path.read_text("utf-8-sig"), {"extension": path.suffix})
     except Exception as error:  # of the YAML in its header, of its encoding, of its format
         what = " ".join(str(error).split())
         raise BookError(f"Chapter {path.stem} cannot be read: {what}.") from error
@@ -120,9 +123,14 @@ def declared_parameters(notebook: NotebookNode, chapter: str) -> dict[str, Any]:
         If the cell holds anything else.
     """
     values: dict[str, Any] = {}
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or "parameters" not in cell.metadata.get("tags", []):
-            continue
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) > 1:  # values are injected below the first alone
+        raise BookError(
+            f"Chapter {chapter}: {len(tagged)} cells are tagged parameters: make it one."
+        )
+    for cell in tagged:
+        if cell.cell_type != "code":
+            raise BookError(f"Chapter {chapter}: the cell tagged parameters holds no code.")
         try:
             statements = imports.parse(imports.without_magics(cell.source)).body
         except SyntaxError as error:
@@ -137,6 +145,8 @@ def declared_parameters(notebook: NotebookNode, chapter: str) -> dict[str, Any]:
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                     pass
                 case ast.Expr(value=ast.Call(func=ast.Attribute(attr="run_line_magic"))):
+                    continue
+                case ast.Pass() | ast.Expr(value=ast.Constant()):
                     continue
                 case _:
                     raise BookError(
@@ -181,6 +191,12 @@ def check_parameters(declared: Mapping[str, Any], given: Mapping[str, Any], chap
 
 def _header(notebook: NotebookNode, kinds: Iterable[str], chapter: str) -> dict[str, Any]:
     declared = notebook.metadata.get(HEADER) or {}
+    first = notebook.cells[0].source if notebook.cells else ""
+    if not declared and re.search(rf"^[#\s]*{HEADER}\s*:", first, re.M):
+        raise BookError(
+            f"Chapter {chapter}: {HEADER} is not in its header, which begins the file with `# ---` "
+            "and `# jupyter:`."
+        )
     if not isinstance(declared, dict):
         raise BookError(f"Chapter {chapter}: {HEADER} in its header must be lists by name.")
     lists: dict[str, tuple[str, ...]] = dict.fromkeys(("after", "files", *kinds), ())

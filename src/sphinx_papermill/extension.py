@@ -21,6 +21,7 @@ from sphinx.util import logging
 from sphinx_papermill import chapter as chapters
 from sphinx_papermill import imports, render, staleness
 from sphinx_papermill.errors import BookError
+from sphinx_papermill.isolation import can_be_made
 from sphinx_papermill.schedule import Schedule
 from sphinx_papermill.staleness import Sources, Store
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
-SUFFIX = ".py"
+SUFFIXES = (".py", ".ipynb")
+"""Of the files that are chapters."""
+
 STORE = ".executed"
 """Folder of the results beside the chapters: outside ``_build``, so that ``jupyter-book clean``
 does not throw away an hour of computing."""
@@ -64,6 +67,7 @@ def _sources(app: Sphinx) -> Sources:
             for kind, name in config.papermill_fingerprints.items()
         },
         folders={kind: book / folder for kind, folder in config.papermill_folders.items()},
+        environment={name: str(value) for name, value in config.papermill_environment.items()},
     )
 
 
@@ -84,7 +88,7 @@ def configure(app: Sphinx, config: Config) -> None:
     """config-inited, before myst-nb: read ``.py`` as notebooks; one build at a time."""
     config.nb_custom_formats = {
         **config.nb_custom_formats,
-        SUFFIX: ["nbformat.reads", {"as_version": 4}],
+        ".py": ["nbformat.reads", {"as_version": 4}],
     }
     config.nb_execution_mode = "off"  # myst-nb would execute them a second time
     config.exclude_patterns = [*config.exclude_patterns, STORE]
@@ -93,38 +97,70 @@ def configure(app: Sphinx, config: Config) -> None:
         store.mkdir(exist_ok=True)
     except OSError as error:
         stop(f"Executed chapters cannot be kept in {store}: {error.strerror}.")
+    for folder in map(Path, (app.outdir, app.doctreedir)):
+        if not can_be_made(folder):
+            stop(f"No pages can be written to {folder}: `--path-output DIR` names another place.")
+    app._papermill_lock = _locked(store)  # type: ignore[attr-defined]
+    _store(app).remove_partial()
+
+
+def _locked(store: Path) -> FileLock:
     # Two builds would write the same pages: the second waits for the first. Held until the
     # process ends, so that it covers what jupyter-book does after Sphinx.
     lock = FileLock(store / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        LOGGER.info("another build of this book is running: waiting for it …")
-        lock.acquire()
-    app._papermill_lock = lock  # type: ignore[attr-defined]
-    _store(app).remove_partial()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            LOGGER.info("another build of this book is running: waiting for it …")
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        # a store that cannot be written, or a file system without locks
+        reason = getattr(error, "strerror", None) or error
+        LOGGER.info("do not build this book twice at once: %s cannot be locked (%s)", store, reason)
+    return lock
 
 
 def _read_book(
     env: BuildEnvironment, sources: Sources, parameters: Mapping[str, Any]
 ) -> tuple[list[chapters.Chapter], dict[str, dict[str, Any]]]:
     # All chapters in order and their inputs, by name: every mistake is told, a line for each
-    # chapter, before any chapter is executed.
+    # chapter, before any chapter is executed. A build of single pages needs others, too: those
+    # that their chapters build on.
     found: dict[str, chapters.Chapter] = {}
     inputs: dict[str, dict[str, Any]] = {}
     wrong = []
-    for name in sorted(env.found_docs):
-        path = Path(env.doc2path(name))
-        if path.suffix != SUFFIX:
+    waiting = {name: Path(env.doc2path(name)) for name in sorted(env.found_docs, reverse=True)}
+    while waiting:
+        name, path = waiting.popitem()
+        if path.suffix == ".md" and _has_code_cells(path):
+            wrong.append(
+                f"Chapter {name}: code in Markdown is not executed; "
+                f"`jupytext --to py:percent {path.name}` makes a chapter of it, to take its place."
+            )
+        if path.suffix not in SUFFIXES:
             continue
         try:
             found[name] = chapters.load(name, path, kinds=sources.kinds, parameters=parameters)
             inputs[name] = staleness.inputs(found[name], sources)
         except BookError as error:
             wrong.append(str(error))
+            continue
+        for other in found[name].after:
+            files = (sources.book / f"{other}{suffix}" for suffix in SUFFIXES)
+            beside = next(filter(Path.is_file, files), None)
+            if beside is not None and other not in {*found, *env.found_docs}:
+                waiting[other] = beside
     if wrong:
         raise BookError("\n".join(wrong))
     return chapters.in_order(found), inputs
+
+
+def _has_code_cells(path: Path) -> bool:
+    from myst_nb.core.read import is_myst_markdown_notebook
+
+    text = path.read_text("utf-8", errors="replace")
+    return "{code-cell" in text and is_myst_markdown_notebook(text)
 
 
 def execute_stale(
@@ -144,10 +180,9 @@ def execute_stale(
     schedule = Schedule(
         store,
         inputs,
-        cwd=sources.book,
+        sources=sources,
         jobs=max(1, int(config.papermill_jobs)),
         timeout=config.papermill_timeout,
-        environment={name: str(value) for name, value in config.papermill_environment.items()},
         budgets=config.papermill_budgets,
     )
     schedule.run(book)
@@ -157,7 +192,9 @@ def execute_stale(
             where = f" [{os.path.relpath(kept)}]" if kept.exists() else ""
             LOGGER.error("chapter %s: %s%s", name, error, where)
         raise SystemExit(1)
-    keys = {name: f"{key} {rendering}" for name, key in schedule.keys.items()}
+    keys = {
+        name: f"{key} {rendering}" for name, key in schedule.keys.items() if name in env.found_docs
+    }
     app._papermill_keys = keys  # type: ignore[attr-defined]
     shown: dict[str, str] = getattr(env, "papermill_keys", {})
     return [name for name, key in keys.items() if shown.get(name) != key]

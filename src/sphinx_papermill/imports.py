@@ -14,7 +14,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.machinery
+import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -32,6 +34,17 @@ def file_hash(path: Path) -> str:
 def text_hash(text: str) -> str:
     """SHA-256 of a text in UTF-8, as hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_of(path: Path) -> str:
+    """The text of a source file, whatever encoding it declares and mark it begins with."""
+    try:
+        return importlib.util.decode_source(path.read_bytes())
+    except UnicodeDecodeError as error:
+        raise SyntaxError(error.reason, (str(path), 1, None, None)) from error
+    except SyntaxError as error:
+        error.filename = str(path)
+        raise
 
 
 def parse(code: str, filename: str = "<unknown>") -> ast.Module:
@@ -80,19 +93,31 @@ def _spec(top: str) -> importlib.machinery.ModuleSpec | None:
         return None
 
 
-def _module_file(name: str) -> Path | None:
+def _beside(top: str, folder: Path | None) -> bool:
+    # a module in the folder where the code is executed comes before an installed one
+    if folder is None:
+        return False
+    if (folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file():
+        return True
+    return (folder / top).is_dir() and _spec(top) is None
+
+
+def _module_file(name: str, folder: Path | None = None) -> Path | None:
     # find_spec would import the parents of a dotted name: only the top-level package is looked up
     # that way, the rest by its place in the folder.
     top, *rest = name.split(".")
-    spec = _spec(top)
-    if spec is None:
-        return None
-    if not rest:
-        files = [Path(spec.origin)] if spec.origin else []
+    if _beside(top, folder):
+        places = [folder.joinpath(top, *rest)]
     else:
-        places = [Path(folder, *rest) for folder in spec.submodule_search_locations or []]
-        files = [f for p in places for f in (p / "__init__.py", p.with_name(f"{p.name}.py"))]
-    return next((file for file in files if file.suffix == ".py" and file.is_file()), None)
+        spec = _spec(top)
+        if spec is None:
+            return None
+        if not rest:
+            origin = Path(spec.origin) if spec.origin else None
+            return origin if origin and origin.suffix == ".py" and origin.is_file() else None
+        places = [Path(place, *rest) for place in spec.submodule_search_locations or []]
+    files = [f for p in places for f in (p / "__init__.py", p.with_name(f"{p.name}.py"))]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _is_type_checking(test: ast.expr) -> bool:
@@ -196,20 +221,23 @@ def _late_table(code: str, filename: str) -> tuple[frozenset[str], tuple[frozens
     return frozenset(present), (*pairs, *(frozenset([text]) for text in strings(tree)))
 
 
-def _loaded_late(package: str, name: str, path: Path) -> Iterator[str]:
+def _loaded_late(package: str, name: str, path: Path, folder: Path | None) -> Iterator[str]:
     # Modules that the package's __getattr__ could load for a name.
-    present, table = _late_table(path.read_text(encoding="utf-8"), str(path))
+    present, table = _late_table(source_of(path), str(path))
     if name in present:
         return
     for entry in [pair for pair in table if name in pair and len(pair) > 1] or table:
         texts = [t.lstrip(".") for t in entry if t.replace(".", "").isidentifier()]
-        modules = [m for t in texts for m in (t, f"{package}.{t}") if _module_file(m) is not None]
+        candidates = (m for t in texts for m in (t, f"{package}.{t}"))
+        modules = [m for m in candidates if _module_file(m, folder) is not None]
         yield from modules
         yield from (f"{module}.{text}" for module in modules for text in texts)
 
 
-def reachable(code: str, packages: Iterable[str]) -> dict[str, Path]:
-    """Modules of the packages which the code can reach by import, with their files.
+def reachable(
+    code: str, packages: Iterable[str], folder: Path | None = None
+) -> tuple[dict[str, Path], set[str]]:
+    """Modules which the code can reach by import, and the libraries beyond them.
 
     Parameters
     ----------
@@ -217,11 +245,15 @@ def reachable(code: str, packages: Iterable[str]) -> dict[str, Path]:
         Python source, such as a chapter's code cells.
     packages : iterable of str
         Top-level packages (or modules) to follow.
+    folder : Path, optional
+        Where the code is executed: modules in it are followed, too.
 
     Returns
     -------
-    dict
+    modules : dict
         Dotted module name → file, sorted by name; parent packages are included.
+    libraries : set of str
+        Top-level names that they import from elsewhere, those of Python itself left out.
 
     Raises
     ------
@@ -230,26 +262,61 @@ def reachable(code: str, packages: Iterable[str]) -> dict[str, Path]:
     """
     packages = set(packages)
     found: dict[str, Path] = {}
+    libraries = set()
     queue = list(_names(code, None, False, "<unknown>"))
     seen: set[str] = set()
     while queue:
         name = queue.pop()
-        if name in seen or name.partition(".")[0] not in packages:
+        if name in seen:
             continue
         seen.add(name)
+        top = name.partition(".")[0]
+        if top not in packages and not _beside(top, folder):
+            libraries.add(top)
+            continue
         parent, _, last = name.rpartition(".")
         if parent:
             queue.append(parent)
-        path = _module_file(name)
+        path = _module_file(name, folder)
         if path is not None:
             found[name] = path
-            text = path.read_text(encoding="utf-8")
-            queue.extend(_names(text, name, path.name == "__init__.py", str(path)))
-        elif parent and (face := _module_file(parent)) and face.name == "__init__.py":
-            queue.extend(_loaded_late(parent, last, face))
-    return dict(sorted(found.items()))
+            queue.extend(_names(source_of(path), name, path.name == "__init__.py", str(path)))
+        elif parent and (face := _module_file(parent, folder)) and face.name == "__init__.py":
+            queue.extend(_loaded_late(parent, last, face, folder))
+    return dict(sorted(found.items())), libraries - sys.stdlib_module_names - {""}
 
 
 def code_hash(code: str, packages: Iterable[str]) -> dict[str, str]:
     """SHA-256 of each file that :func:`reachable` finds, by module name."""
-    return {name: file_hash(path) for name, path in reachable(code, packages).items()}
+    return {name: file_hash(path) for name, path in reachable(code, packages)[0].items()}
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def versions(modules: Iterable[str]) -> dict[str, str]:
+    """Version of the library that each top-level module is of, by the library's name."""
+    names = {name for module in modules for name in _distributions().get(module, ())}
+    return {name: importlib.metadata.version(name) for name in sorted(names)}
+
+
+def variables(code: str) -> set[str]:
+    """Environment variables that the code names: ``os.environ["X"]``, ``os.getenv("X")``."""
+    found = set()
+    for node in ast.walk(parse(code)):
+        match node:
+            case ast.Subscript(value=place, slice=ast.Constant(str(name))):
+                readers = {"environ"}
+            case ast.Call(
+                func=ast.Attribute(value=place, attr="get"), args=[ast.Constant(str(name)), *_]
+            ):
+                readers = {"environ"}
+            case ast.Call(func=place, args=[ast.Constant(str(name)), *_]):
+                readers = {"getenv"}
+            case _:
+                continue
+        if (getattr(place, "attr", None) or getattr(place, "id", None)) in readers:
+            found.add(name)
+    return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 
+from sphinx_papermill import imports
 from sphinx_papermill.chapter import HEADER
 from sphinx_papermill.staleness import OWN
 
@@ -73,21 +75,40 @@ def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
     return notebook
 
 
+def _values(source: str) -> dict[str, ast.expr]:
+    # of the assignments in a cell, by name; the last one is in force
+    statements = imports.parse(imports.without_magics(source)).body
+    found: dict[str, ast.expr] = {}
+    for node in statements:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found[name] = value
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found[name] = value
+    return found
+
+
 def _show_parameters(cells: list[dict[str, Any]]) -> None:
     # papermill keeps the chapter's own values and sets others in a cell below, which is folded
     def tagged(tag: str) -> list[dict[str, Any]]:
         return [cell for cell in cells if tag in cell["metadata"].get("tags", [])]
 
-    values: dict[str, str] = {}
+    injected: dict[str, str] = {}
     for cell in tagged("injected-parameters"):
-        values |= re.findall(r"^(\w+) = (.*)$", "".join(cell["source"]), re.M)
-    for cell in tagged("parameters"):
-        cell["source"] = re.sub(
-            r"^(\w+)(\s*:[^=\n]+)? = (.*?)(?=  #|$)",
-            lambda m: f"{m[1]}{m[2] or ''} = {values.get(m[1], m[3])}",
-            "".join(cell["source"]),
-            flags=re.M,
-        )
+        source = "".join(cell["source"])
+        for name, value in _values(source).items():
+            injected[name] = ast.get_source_segment(source, value) or ""
+    for cell in tagged("parameters") if injected else []:
+        own = _values("".join(cell["source"]))
+        # columns are counted in bytes; from the end, so that those before stay where they are
+        lines = [line.encode() for line in "".join(cell["source"]).split("\n")]
+        places = {n: (own[n].lineno, own[n].col_offset) for n in injected.keys() & own.keys()}
+        for name in sorted(places, key=places.__getitem__, reverse=True):
+            at, value = own[name], injected[name].encode()
+            first, last = at.lineno - 1, at.end_lineno - 1
+            text = lines[first][: at.col_offset] + value + lines[last][at.end_col_offset :]
+            lines[first : last + 1] = [text]
+        cell["source"] = b"\n".join(lines).decode()
 
 
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")  # of one, its beginning is shown

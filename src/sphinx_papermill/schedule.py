@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -14,7 +15,8 @@ from sphinx.util import logging
 
 from sphinx_papermill import staleness, worker
 from sphinx_papermill.chapter import Chapter
-from sphinx_papermill.staleness import Store
+from sphinx_papermill.errors import BookError
+from sphinx_papermill.staleness import Sources, Store
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,13 +38,11 @@ class Schedule:
     store : Store
     inputs : dict
         Of every chapter, from :func:`sphinx_papermill.staleness.inputs`.
-    cwd : Path
-        The kernels' working directory.
+    sources : Sources
+        What they were taken from; the book's folder is the kernels' working directory.
     jobs : int
     timeout : float or None
         Seconds that one cell may take.
-    environment : dict
-        Variables set for the workers.
     budgets : dict
         Seconds that chapters should take, for the report.
     keys, failed : dict
@@ -51,10 +51,9 @@ class Schedule:
 
     store: Store
     inputs: Mapping[str, dict[str, Any]]
-    cwd: Path
+    sources: Sources
     jobs: int
     timeout: float | None
-    environment: Mapping[str, str]
     budgets: Mapping[str, float]
     keys: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -95,22 +94,34 @@ class Schedule:
         total = sum(c.cell_type == "code" for c in chapter.notebook.cells)
         LOGGER.info("%s: executing %d cells …", chapter.name, total)
         path = self.store.path(chapter.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         output = path.with_name(staleness.partial_name(path.stem, os.getpid()))
-        process = worker.start(
-            chapter.path,
-            output,
-            parameters=chapter.parameters,
-            cwd=self.cwd,
-            timeout=self.timeout,
-            environment=self.environment,
-        )
+        where = f"its result cannot be kept in {path.parent}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            output.touch()  # rather now than when it has run for an hour
+            output.unlink()
+            where = "there is no room for temporary files: set TMPDIR to a folder that has"
+            process = worker.start(
+                chapter.path,
+                output,
+                parameters=chapter.parameters,
+                cwd=self.sources.book,
+                timeout=self.timeout,
+                environment={
+                    **self.sources.environment,
+                    worker.HEADER: json.dumps(chapter.lists or {}),
+                },
+            )
+        except OSError as error:
+            self.failed[chapter.name] = f"not executed: {where} ({error.strerror or error})"
+            return None
         return _Job(chapter, process, output, key)
 
     def _finish(self, job: _Job) -> None:
         name = job.chapter.name
         outcome = job.worker.outcome()
-        if outcome.ok:
+        error = outcome.error or self._change(job)
+        if not error:
             record = {
                 "key": job.key,
                 "inputs": self.inputs[name],
@@ -124,6 +135,14 @@ class Schedule:
             against = f" (budget {budget:g} s)" if budget else ""
             LOGGER.info("%s: %d cells in %.1f s%s", name, outcome.cells, outcome.seconds, against)
             return
-        self.failed[name] = outcome.error
+        self.failed[name] = error
         if job.output.exists():
             os.replace(job.output, self.store.failed_path(name))
+
+    def _change(self, job: _Job) -> str:
+        # What was read may be another than what the key is made of.
+        try:
+            same = staleness.inputs(job.chapter, self.sources) == self.inputs[job.chapter.name]
+        except BookError as error:
+            return str(error)
+        return "" if same else "something that it reads was changed meanwhile: build again"

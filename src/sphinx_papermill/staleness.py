@@ -13,7 +13,8 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from sphinx_papermill import imports
 from sphinx_papermill.chapter import HEADER, Chapter
 from sphinx_papermill.errors import BookError
 
-FORMAT = 2
+FORMAT = 3
 """Enters every key: raise it when what is stored, or how it is executed, changes."""
 
 OWN = "chapter"
@@ -46,6 +47,8 @@ class Sources:
         Kind → function of a name and the book's folder, whose text changes with what it names.
     folders : dict
         Kind → folder; a name is one of its entries, whose content counts.
+    environment : dict
+        Variables that the build sets for the chapters.
     """
 
     book: Path
@@ -53,6 +56,7 @@ class Sources:
     libraries: tuple[str, ...] = ()
     fingerprints: Mapping[str, Callable[[str, Path], str]] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> list[str]:
@@ -61,12 +65,20 @@ class Sources:
 
 
 def _content_hash(path: Path) -> str:
-    if path.is_file():
+    # A link counts as what it leads to: that is what is read.
+    if not path.is_dir():
         return imports.file_hash(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file())
+    files = sorted(Path(folder, name) for folder, name in _files(path))
     return imports.text_hash(
         "\n".join(f"{p.relative_to(path).as_posix()} {imports.file_hash(p)}" for p in files)
     )
+
+
+def _files(path: Path) -> Iterator[tuple[str, str]]:
+    for folder, inner, names in os.walk(path, followlinks=True):
+        own = Path(folder).resolve()
+        inner[:] = [n for n in inner if not own.is_relative_to(Path(folder, n).resolve())]
+        yield from ((folder, name) for name in names if Path(folder, name).is_file())
 
 
 def _version(name: str) -> str | None:
@@ -74,6 +86,17 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _environment(code: str, given: Mapping[str, str]) -> dict[str, str | None]:
+    # Hashes (a value may be a secret, and these are published) of what the build sets, but for
+    # places, which differ from checkout to checkout, and of what the code itself names.
+    values = {**os.environ, **given}
+    places = {name for name, value in given.items() if os.path.isabs(value)}
+    return {
+        name: imports.text_hash(values[name]) if name in values else None
+        for name in sorted({*given, *imports.variables(code)} - places)
+    }
 
 
 def _fingerprint(chapter: Chapter, kind: str, name: str, sources: Sources) -> str:
@@ -97,8 +120,9 @@ def inputs(chapter: Chapter, sources: Sources) -> dict[str, Any]:
     BookError
         If something that the header names is not there, or code that it reaches is not Python.
     """
+    code = chapter.code
     try:
-        modules = imports.code_hash(chapter.code, sources.packages)
+        modules, imported = imports.reachable(code, sources.packages, sources.book)
     except SyntaxError as error:
         raise BookError(
             f"Chapter {chapter.name} reaches {error.filename}, which is not Python: {error.msg} "
@@ -111,14 +135,16 @@ def inputs(chapter: Chapter, sources: Sources) -> dict[str, Any]:
         "format": FORMAT,
         "text": imports.text_hash(chapter.path.read_text(encoding="utf-8")),
         "parameters": dict(chapter.parameters),
-        "modules": modules,
+        "modules": {name: imports.file_hash(path) for name, path in modules.items()},
         "files": {name: imports.file_hash(chapter.path.parent / name) for name in chapter.files},
         "named": {
             kind: {name: _fingerprint(chapter, kind, name, sources) for name in names}
             for kind, names in named.items()
         },
         "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in (*sources.libraries, *EXECUTING)},
+        "libraries": {name: _version(name) for name in (*sources.libraries, *EXECUTING)}
+        | imports.versions(imported),
+        "environment": _environment(code, sources.environment),
     }
 
 
@@ -144,12 +170,15 @@ def _content(notebook: Mapping[str, Any]) -> str:
 def _without_paths(notebook: dict[str, Any]) -> None:
     # Nobody who gets the notebook has to know where it was made.
     notebook["metadata"].pop("papermill", None)
-    home = re.compile(re.escape(str(Path.home())) + r"(?=[/\\\s\"':]|$)")
+    home = os.path.expanduser("~").rstrip("/")  # in a container perhaps "/", or not known
+    place = re.compile(re.escape(home) + r"(?=[/\\\s\"':]|$)")
+    if not os.path.isabs(home):
+        return
 
     def clean(value: Any) -> Any:
         if isinstance(value, list):
             return [clean(part) for part in value]
-        return home.sub("~", value) if isinstance(value, str) else value
+        return place.sub("~", value) if isinstance(value, str) else value
 
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
@@ -159,6 +188,39 @@ def _without_paths(notebook: dict[str, Any]) -> None:
             for kind, value in output.get("data", {}).items():
                 if kind.startswith("text/") or kind.endswith(("+xml", "text/plain")):
                     output["data"][kind] = clean(value)
+
+
+def seal(path: Path, record: Mapping[str, Any] | None = None) -> None:
+    """Give an executed notebook its record and a hash of its content; paths of the machine go.
+
+    Parameters
+    ----------
+    path : Path
+        Of the notebook, which is written anew.
+    record : mapping, optional
+        What its metadata will say besides.
+    """
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    _without_paths(notebook)
+    own = notebook["metadata"].setdefault(HEADER, {})
+    own.update(record or {})
+    own["content"] = _content(notebook)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sealed(path: Path) -> dict[str, Any] | None:
+    # the record of a notebook that nobody has changed since it was sealed
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        record = notebook["metadata"][HEADER]
+        return record if record["content"] == _content(notebook) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether a file is an executed notebook as :func:`seal` left it."""
+    return path.suffix == ".ipynb" and path.is_file() and _sealed(path) is not None
 
 
 class Store:
@@ -179,27 +241,16 @@ class Store:
 
     def key(self, name: str) -> str | None:
         """The key a chapter's result was made with; None if there is no whole, untouched result."""
-        try:
-            notebook = json.loads(self.path(name).read_text(encoding="utf-8"))
-            record = notebook["metadata"][HEADER]
-            return record["key"] if record["content"] == _content(notebook) else None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return None
+        return (_sealed(self.path(name)) or {}).get("key")
 
     def keep(self, name: str, executed: Path, record: Mapping[str, Any]) -> None:
         """Move an executed notebook into the store, with its record in the metadata."""
-        notebook = json.loads(executed.read_text(encoding="utf-8"))
-        _without_paths(notebook)
-        own = notebook["metadata"].setdefault(HEADER, {})
-        own.update(record)
-        own["content"] = _content(notebook)
-        executed.write_text(
-            json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        seal(executed, record)
         os.replace(executed, self.path(name))  # whole or not at all
         self.failed_path(name).unlink(missing_ok=True)
 
     def remove_partial(self) -> None:
         """Delete what builds that were killed had half written."""
         for left in self.root.rglob(partial_name("*", "*")):
-            left.unlink()
+            with suppress(OSError):  # where nothing can be written, nothing will be
+                left.unlink()

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sphinx_papermill.chapter import KERNEL, read_notebook
 from sphinx_papermill.errors import BookError
+from sphinx_papermill.isolation import isolate
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -50,31 +51,88 @@ class Outcome:
     error: str = ""
 
 
-def _engine_options(socket_folder: str) -> dict[str, Any]:
+HEADER = "SPHINX_PAPERMILL_HEADER"
+"""Variable with the lists of a chapter's header as JSON: what reads may refuse what is not there,
+whose change would not be seen."""
+
+PLACES = (
+    *("PYTHONPATH", "TMPDIR", "MPLCONFIGDIR"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+)
+"""Variables that name folders: relative ones are meant from where the build was started."""
+
+
+def _places() -> dict[str, str]:
+    # the kernel stands in the book's folder
+    return {
+        name: os.pathsep.join(str(Path(part).absolute()) for part in value.split(os.pathsep))
+        for name in PLACES
+        if (value := os.environ.get(name))
+    }
+
+
+_LONGEST_SOCKET = 90
+"""Bytes that the path of a socket may have; a system's own limit is some 104."""
+
+
+def _engine_options(scratch: str) -> dict[str, Any]:
     # Sockets in a folder of our own: over TCP ipykernel warns at each start that it is not
     # encrypted, and two kernels with IPC in one folder would take the same names.
     from traitlets.config import Config
 
-    if os.name != "posix":
+    sockets = str(Path(scratch) / "k")
+    if os.name != "posix" or len(os.fsencode(sockets)) > _LONGEST_SOCKET:
         return {}
     config = Config()
     config.KernelManager.transport = "ipc"
-    config.KernelManager.ip = str(Path(socket_folder) / "k")
+    config.KernelManager.ip = sockets
     return {"config": config}
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def _describe_failure(notebook: NotebookNode | None, what: str) -> tuple[int, str]:
-    """Number of finished code cells, and 'cell 3 of 9 (`first line`): what'."""
-    if notebook is None:
-        return 0, what
-    cells = [
+_EXITS = (("SystemExit", ""), ("SystemExit", "0"))
+
+
+def _refuse_quit(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
+    # quit() raises nothing: the kernel ends a little later, perhaps with cells still to come
+    from nbclient.exceptions import CellExecutionError
+
+    payload = execute_reply["content"].get("payload", [])
+    if any(part.get("source") == "ask_exit" for part in payload):
+        raise CellExecutionError("", *_EXITS[0])
+
+
+def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [
         c
         for c in notebook.cells
         if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
     ]
+
+
+def _raised(notebook: NotebookNode) -> str:
+    # What ended an execution, as one line; empty where it came to its end. A cell that is tagged
+    # raises-exception has an error as well, and is no failure.
+    cells = [c for c in notebook.cells if c.cell_type == "code"]
+    for cell in cells:
+        status = cell.metadata["papermill"]["status"]
+        if status == "failed":
+            errors = [o for o in cell.outputs if o.output_type == "error"]
+            if errors and (errors[-1].ename, errors[-1].evalue) not in _EXITS:
+                text = _ESCAPES.sub("", errors[-1].evalue).strip().splitlines() or [""]
+                return f"{errors[-1].ename}: {text[0]}"
+        if status != "completed":
+            return "SystemExit: a chapter ends with its last cell, not before"
+    return ""
+
+
+def _describe_failure(notebook: NotebookNode | None, what: str) -> tuple[int, str]:
+    """Number of finished code cells, and 'cell 3 of 9 (`first line`): what'."""
+    if notebook is None:
+        return 0, what
+    cells = _code_cells(notebook)
     reached = [i for i, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time")]
     if not reached:
         return 0, what
@@ -94,6 +152,8 @@ def execute(
 ) -> Outcome:
     """Execute a notebook with papermill and write it, whole or as far as it came, to ``output``.
 
+    The environment of this process is isolated from the user's settings, for good.
+
     Parameters
     ----------
     notebook : NotebookNode
@@ -111,16 +171,18 @@ def execute(
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import remove_error_markers
 
     total = sum(c.cell_type == "code" for c in notebook.cells)
     output = output.absolute()
     began = time.perf_counter()
     error = ""
-    with tempfile.TemporaryDirectory(prefix="papermill-") as sockets:
+    with tempfile.TemporaryDirectory(prefix="papermill-", ignore_cleanup_errors=True) as scratch:
+        isolate(Path(scratch))
         try:
-            executed = papermill.execute_notebook(
+            papermill.execute_notebook(
                 notebook,
-                str(output),
+                str(output).replace("{", "{{").replace("}", "}}"),  # it takes paths for formats
                 parameters=dict(parameters or {}),
                 kernel_name=KERNEL,
                 language="python",
@@ -128,23 +190,20 @@ def execute(
                 progress_bar=False,
                 request_save_on_cell_execute=True,
                 execution_timeout=timeout,
-                **_engine_options(sockets),
+                on_cell_executed=_refuse_quit,
+                **_engine_options(scratch),
             )
-            # papermill takes sys.exit(0) for a good end, wherever it stands
-            states = [c.metadata.get("papermill", {}).get("status") for c in executed.cells]
-            if "failed" in states or "pending" in states:
-                error = "SystemExit: a chapter ends with its last cell, not before"
-        except PapermillExecutionError as failure:
-            value = _ESCAPES.sub("", failure.evalue).strip().splitlines() or [""]
-            error = f"{failure.ename}: {value[0]}"
+        except PapermillExecutionError:  # also for an error that a cell's tag allows
+            pass
         except CellTimeoutError:
             error = f"it did not end within {timeout:g} s and was stopped"
         except DeadKernelError:
             error = "the kernel died (out of memory, or a crash in native code)"
     seconds = time.perf_counter() - began
-    if not error:
-        return Outcome(True, total, total, seconds)
     written = nbformat.read(output, as_version=4) if output.exists() else None
+    if not error and not (error := _raised(written)):
+        nbformat.write(remove_error_markers(written), output)
+        return Outcome(True, total, total, seconds)
     done, message = _describe_failure(written, error)
     return Outcome(False, done, total, seconds, message)
 
@@ -226,7 +285,8 @@ def start(
         stdout=result,
         stderr=log,
         text=True,
-        env={**os.environ, **(environment or {})},
+        # of a name in another encoding, the worker then makes the same bytes
+        env={**os.environ, **_places(), **(environment or {}), "PYTHONUTF8": "1"},
     )
     return Worker(process, result, log)
 

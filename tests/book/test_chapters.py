@@ -9,6 +9,7 @@ from functools import cache
 import jupytext
 import nbformat
 import pytest
+import yaml
 from notebooks_under_test import CHAPTERS, NOTEBOOKS, PARAMETERS, ROOT, notes
 
 from bnn_geometry import data
@@ -203,3 +204,37 @@ def test_the_settings_are_linked_into_the_book():
         link = ROOT / "book" / name
         assert link.is_symlink()
         assert link.resolve() == ROOT / name
+
+
+ARGUMENT = [
+    ROOT / "book" / f"{entry['file']}.py"
+    for entry in yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"][0][
+        "chapters"
+    ]
+]
+"""The chapters that answer a question of the paper."""
+
+
+@pytest.mark.parametrize("chapter", ARGUMENT, ids=lambda path: path.stem)
+def test_a_chapter_begins_with_an_answer_that_is_bound(chapter):
+    """Its numbers and words come from cells that assert, and its claims have a row."""
+    notebook = read(chapter)
+    opening = notebook.cells[0]
+    assert opening.cell_type == "markdown"
+    answer = re.split(r"\n##? |\n\$\$", opening.source.split("\n", 1)[1])[0]
+    names = re.findall(r"\{glue:text\}`([\w-]+)", answer)
+    assert len(set(names)) >= 2
+    assert re.search(r"\{claim\}`[\w-]+`", answer)
+    glued = [source for source, _ in code_cells(notebook) if "glue(" in source]
+    for name in set(names):
+        stem = name.replace("-", "_")
+        by = [s for s in glued if re.search(rf'\b{stem}\s*=|"{name}"', s)]
+        assert not by or any("assert " in source for source in by), f"{name} is asserted nowhere"
+
+
+def test_no_line_of_a_text_cell_is_a_comment_to_myst():
+    for chapter in CHAPTERS:
+        for cell in read(chapter).cells:
+            if cell.cell_type == "markdown":
+                lines = [line for line in cell.source.splitlines() if line.startswith("%")]
+                assert not lines, f"{chapter.name}: MyST drops {lines}"

@@ -16,9 +16,9 @@ from bnn_geometry.errors import UserError
 
 IDS = [
     "ste", "quasi-orthogonal", "angle-limit", "angle-spread", "separation", "expressive",
-    "dot-products", "low-dimension-weaker", "activations", "mnist", "informative-directions",
-    "accuracy", "scale-invariance", "substituted-gradient", "steady-state", "noise-model",
-    "pretrained",
+    "angles-in-networks", "dot-products", "low-dimension-weaker", "activations", "mnist",
+    "informative-directions", "because-of-geometry", "accuracy", "scale-invariance",
+    "substituted-gradient", "steady-state", "noise-model", "pretrained",
 ]  # fmt: skip
 """Every claim of the paper that was found in its text, in its order."""
 

@@ -15,6 +15,7 @@ from PIL import Image
 from bnn_geometry import data, paths
 from bnn_geometry.data import cache
 from bnn_geometry.data.standards import Decoded
+from bnn_geometry.errors import UserError
 
 
 def cache_file(name="cifar10", source="folder"):
@@ -213,3 +214,31 @@ def test_two_at_once_decode_once(root, decodings, monkeypatch):
     assert len(results) == 3
     assert all(same(result, results[0]) for result in results)
     assert len(decodings) == 1
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(root):
+    folder = write_image_folder(root / "cifar10", suffix="bmp")  # all of one size
+    for file in folder.rglob("*.bmp"):
+        file.rename(file.with_suffix(".png"))
+    file = folder / "train" / "bird" / "0000.png"
+    before = file.stat()
+    signature = data.locate("cifar10").signature
+    file.write_bytes((folder / "train" / "airplane" / "0000.png").read_bytes())
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert data.locate("cifar10").signature != signature
+
+
+def test_a_change_while_the_files_are_read_is_not_kept(root, monkeypatch):
+    write_image_folder(root / "cifar10")
+    decode = cache.decode
+
+    def change(*args):
+        decoded = decode(*args)
+        (root / "cifar10" / "train" / "bird" / "0000.jpg").touch()
+        return decoded
+
+    monkeypatch.setattr(cache, "decode", change)
+    with pytest.raises(UserError, match="was changed while it was read: run this again"):
+        data.load("cifar10")
+    assert not cache_file().exists()

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from filelock import FileLock
 from notebooks_under_test import ROOT
 
 from bnn_geometry import cli, data, studies
@@ -121,12 +122,18 @@ def test_choice_that_makes_no_table_is_a_sentence(capsys, tmp_path):
 # --- run-chapter ----------------------------------------------------------------------------------
 
 
+def make_book(folder: Path) -> Path:
+    """What tells this project's book from others."""
+    (folder / "_config.yml").write_text("sphinx: {extra_extensions: [bnn_geometry.book.sphinx]}\n")
+    (folder / "book").mkdir()
+    (folder / "book" / "_toc.yml").write_text("")
+    return folder / "book"
+
+
 @pytest.fixture
 def small_book(monkeypatch, tmp_path):
     """A book of one chapter, in the working directory."""
-    book = tmp_path / "book"
-    book.mkdir()
-    (book / "_toc.yml").write_text("")
+    book = make_book(tmp_path)
     (book / "dice.py").write_text(
         '# %% tags=["parameters"]\npreset = "book"  # sizes\nthrows = 0  # how many\n\n'
         "# %%\nfrom bnn_geometry import paths\nfrom bnn_geometry.book import presets\n\n"
@@ -146,6 +153,38 @@ def test_run_chapter_writes_a_notebook_with_the_parameters(small_book, monkeypat
     injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
     assert "throws = 50" in injected[0].source
     assert f"smoke 50 throws; {small_book / 'images'}" in str(notebook.cells[-1].outputs)
+    assert "input_path" not in output.read_text()
+    # its own result gives way, until somebody has changed it
+    assert cli.main(["run-chapter", "dice", "-p", "throws", "7", "-o", str(output)]) == 0
+    assert "smoke 7" not in output.read_text()
+    changed = output.read_text().replace("7 throws", "8 throws")
+    output.write_text(changed)
+    assert "There is something at" in fails(capsys, "run-chapter", "dice", "-o", str(output))
+    assert output.read_text() == changed
+    assert not list(small_book.glob(".*.ipynb"))
+
+
+def test_run_chapter_leaves_what_is_not_its_own(small_book, capsys):
+    (small_book / "tools").mkdir()
+    (small_book / "tools" / "x.py").write_text("open('executed', 'w')")
+    (small_book / "into").symlink_to("book")
+    (small_book / "link.ipynb").symlink_to("book/dice.py")
+    (small_book / "precious.txt").write_text("precious")
+    (small_book / "other.ipynb").write_text("{}")
+    os.mkfifo(small_book / "pipe.ipynb")
+    before = {p: p.read_bytes() for p in small_book.rglob("*") if p.is_file()}
+    for arguments, message in (
+        (["../tools/x"], "There is no chapter '../tools/x'; there is dice."),
+        ([str(small_book / "tools" / "x")], "There is no chapter"),
+        (["dice", "-o", "into/x.ipynb"], "is inside the book"),
+        (["dice", "-o", "into/../book/x.ipynb"], "is inside the book"),
+        (["dice", "-o", "link.ipynb"], "is inside the book"),
+        (["dice", "-o", "precious.txt"], "There is something at"),
+        (["dice", "-o", "other.ipynb"], "There is something at"),
+        (["dice", "-o", "pipe.ipynb"], "There is something at"),
+    ):
+        assert message in fails(capsys, "run-chapter", *arguments)
+    assert {p: p.read_bytes() for p in small_book.rglob("*") if p.is_file()} == before
 
 
 @pytest.mark.parametrize(
@@ -439,16 +478,70 @@ def test_mistakes_are_sentences(capsys, monkeypatch, tmp_path, arguments, messag
 # --- clean ----------------------------------------------------------------------------------------
 
 
-def test_clean_removes_results_and_pages_and_nothing_else(capsys, monkeypatch, tmp_path):
-    book = tmp_path / "book"
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    """A book with results and pages, in the working directory."""
+    book = make_book(tmp_path)
     for folder in (".executed/book", "_build/html"):
         (book / folder).mkdir(parents=True)
         (book / folder / "file").write_text("x")
-    (book / "_toc.yml").write_text("")
     (book / "chapter.py").write_text("")
     monkeypatch.chdir(tmp_path)
+    return book
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def test_clean_removes_results_and_pages_and_nothing_else(built):
     assert cli.main(["clean"]) == 0
-    assert sorted(p.name for p in book.iterdir()) == ["_toc.yml", "chapter.py"]
+    assert files_in(built) == ["_toc.yml", "chapter.py"]
+
+
+@pytest.mark.parametrize("inside", [False, True])  # of a folder that has a book of ours
+def test_clean_refuses_the_books_of_others(built, capsys, monkeypatch, tmp_path_factory, inside):
+    other = built.parent / "o" if inside else tmp_path_factory.mktemp("o")
+    (other / "book" / "_build").mkdir(parents=True)
+    for config in (None, "sphinx: {extra_extensions: [sphinx_papermill]}\n"):
+        (other / "book" / "_toc.yml").touch()
+        if config:
+            (other / "_config.yml").write_text(config)
+        for folder in (other, other / "book" / "_build"):
+            monkeypatch.chdir(folder)
+            before = files_in(built), files_in(other)
+            assert "is another book" in fails(capsys, "clean")
+            assert (files_in(built), files_in(other)) == before
+    monkeypatch.chdir(tmp_path_factory.mktemp("nothing"))
+    assert "There is no book here" in fails(capsys, "clean")  # not that of the package
+
+
+def test_clean_leaves_links_and_a_running_build(built, capsys, tmp_path):
+    before = files_in(built)
+    with FileLock(built / ".executed" / ".lock"):
+        assert "is running" in fails(capsys, "clean")
+    (built / ".executed" / ".lock").unlink()
+    assert files_in(built) == before
+    (built / "_build").rename(tmp_path / "pages")
+    (built / "_build").symlink_to(tmp_path / "pages")
+    assert f"is a link to {tmp_path / 'pages'}" in fails(capsys, "clean")
+    assert files_in(tmp_path / "pages") == ["html", "html/file"]
+    assert (built / ".executed" / "book" / "file").exists()
+
+
+def test_clean_removes_decoded_data_by_name(built, capsys, monkeypatch, tmp_path):
+    cache = tmp_path / "a cache" / "decoded"
+    cache.mkdir(parents=True)
+    names = ["cifar10-folder.safetensors", "cifar10-folder.lock", "mnist-stand-in.part"]
+    for name in [*names, "video.safetensors", "mnist-notes.txt"]:
+        (cache / name).touch()
+    monkeypatch.setenv("BNN_CACHE", str(cache.parent))
+    assert cli.main(["clean", "--decoded"]) == 0
+    assert files_in(cache) == ["mnist-notes.txt", "video.safetensors"]
+    for name in files_in(cache):
+        (cache / name).unlink()
+    assert cli.main(["clean", "--decoded"]) == 0
+    assert not cache.exists()
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -17,6 +17,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from bnn_geometry import cli, paths
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 LINES = [line for line in LOCK.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -83,6 +85,38 @@ def test_conda_leads_to_the_same_set():
     assert (conda["name"], pip) == (PROJECT["name"], "pip")
     assert through_pip == {"pip": ["-r requirements.lock", "-e ."]}
     assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
+
+
+# ---------------------------------------------------------------- a checkout
+
+
+def test_no_line_end_of_a_published_file_is_changed_by_a_checkout():
+    """Whatever core.autocrlf says: what has a checksum is left alone, the rest has LF."""
+    git = ["git", "-C", str(ROOT), "-c", "core.quotePath=false"]
+    listed = subprocess.run([*git, "ls-files"], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    asked = [*git, "check-attr", "--stdin", "text", "eol"]
+    answer = subprocess.run(asked, input=listed.stdout, capture_output=True, text=True, check=True)
+    found = {}
+    for line in answer.stdout.splitlines():
+        file, attribute, value = line.rsplit(": ", 2)
+        found.setdefault(file, {})[attribute] = value
+    assert len(found) > 100
+    for file, values in found.items():
+        kept = file.startswith(("runs/", "book/vendor/")) or file.endswith(".safetensors")
+        assert values["text"] == "unset" if kept else values["eol"] == "lf", file
+
+
+def test_links_that_a_checkout_made_text_files_of_are_told(tmp_path, monkeypatch, capsys):
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "_toc.yml").write_text("../_toc.yml")
+    monkeypatch.setattr(paths, "book_folder", lambda: book)
+    assert cli.main(["status", "--data-only"]) == 1
+    assert "_toc.yml is a text file where a link belongs" in capsys.readouterr().err
+    shutil.copy(ROOT / "_toc.yml", book)
+    assert cli.main(["status", "--data-only"]) == 0
 
 
 # ---------------------------------------------------------------- make setup, in a false repository

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
 JUPYTER_BOOK = Path(sys.executable).with_name("jupyter-book")
@@ -124,9 +125,13 @@ class Book:
         (self.folder / f"{name}.py").write_text(text)
 
     def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+        return self.call(JUPYTER_BOOK, "build", str(self.folder), *options, **environment)
+
+    def call(self, *command: object, **environment: str) -> subprocess.Popen[str]:
         path = [str(self.root), *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.Popen(
-            [JUPYTER_BOOK, "build", str(self.folder), *options],
+            command,
+            cwd=self.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -259,6 +264,58 @@ def test_a_page_survives_a_build_killed_half_way_and_two_builds_at_once_are_both
         json.loads(path.read_text())
     # what the killed build had half written is gone
     assert not list(built.store.glob(".*.tmp.ipynb"))
+
+
+def test_a_page_alone_is_built_on_what_it_builds_on(built):
+    (built.store / "first.ipynb").unlink()
+    process = built.call(JUPYTER_BOOK, "build", "book/second.py")
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    assert built.executed() == ["first"]  # whose key is as before
+    assert "second: up to date" in output
+    assert (built.folder / "_build/_page/second/html/second.html").exists()
+    assert not (built.folder / "_build/_page/second/html/first.html").exists()
+
+
+def test_sphinx_builds_the_book_from_its_own_configuration(built):
+    for command in (
+        [JUPYTER_BOOK, "config", "sphinx", "book"],
+        [JUPYTER_BOOK.with_name("sphinx-build"), "-b", "dirhtml", "book", "out"],
+    ):
+        process = built.call(*command)
+        output, _ = process.communicate(timeout=180)
+        assert process.returncode == 0, output
+    (built.folder / "conf.py").unlink()
+    assert built.executed() == []
+    for page in ("first/index.html", "_sources/first.ipynb"):
+        assert "alpha one small" in (built.root / "out" / page).read_text()
+
+
+def test_notebooks_are_chapters_and_code_in_markdown_is_refused(built):
+    stored = [nbformat.v4.new_output("stream", text="stored")]
+    cells = [
+        nbformat.v4.new_markdown_cell("# Four"),
+        nbformat.v4.new_code_cell("print('made', 2 + 2)", outputs=stored),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), built.folder / "four.ipynb")
+    (built.folder / "five.rst").write_text("Five\n====\n")
+    prose = "# Six\n\n```{code-cell}\nprint(6)\n```\n"
+    (built.folder / "six.md").write_text(f"---\nfile_format: mystnb\n---\n{prose}")
+    more = "".join(f", {{file: {name}}}" for name in ("four", "five", "six"))
+    (built.folder / "_toc.yml").write_text(TOC.replace("{file: third}", f"{{file: third}}{more}"))
+    code, output = built.build()
+    assert code != 0
+    assert "Chapter six: code in Markdown is not executed; `jupytext --to py:percent" in output
+    (built.folder / "six.md").write_text("# Six\n")
+    code, output = built.build()
+    assert code == 0, output
+    for text in (
+        built.page("four"),
+        (built.folder / "_build/html/_sources/four.ipynb").read_text(),
+    ):
+        assert "made 4" in text
+        assert "stored" not in text
+    (built.folder / "_toc.yml").write_text(TOC)
 
 
 def test_every_mistake_is_told_before_anything_is_executed(built):

@@ -63,6 +63,47 @@ def test_every_mistake_is_a_sentence_that_names_the_chapter(write, what, message
     assert "\n" not in str(caught.value)
 
 
+def test_a_mark_at_the_beginning_and_other_line_ends_change_nothing(write):
+    path = write("{after: [zero]}")
+    text = path.read_bytes()
+    for other in (b"\xef\xbb\xbf" + text, text.replace(b"\n", b"\r\n")):
+        path.write_bytes(other)
+        one = load("one", path)
+        assert (one.after, one.code) == (("zero",), "level = 1\npass")
+    path.write_bytes(text.replace(b"# One", "# Größe".encode("latin-1")))
+    with pytest.raises(BookError, match="Chapter one cannot be read: 'utf-8' codec"):
+        load("one", path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: f"\n{text}",
+        lambda text: text.replace("# jupyter:\n#   ", "# "),
+        lambda text: text.replace("# ---\n", "", 1),
+        lambda text: text.replace("# ---", "'''", 2).replace("#   ", "").replace("# jup", "jup"),
+    ],
+)
+def test_a_header_that_is_none_is_not_passed_over(write, spoil):
+    path = write("{after: [zero]}")
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(BookError, match="Chapter one: sphinx_papermill is not in its header"):
+        load("one", path)
+
+
+def test_a_chapter_has_one_cell_of_parameters_or_none(write):
+    path = write(code='pass\n\n# %% tags=["parameters"]\nlevel = 2')
+    with pytest.raises(BookError, match="Chapter one: 2 cells are tagged parameters"):
+        load("one", path)
+    path.write_text(path.read_text().replace("parameters", "other"))
+    assert load("one", path, parameters={"level": 3}).parameters == {}
+    path.write_text('# %% [markdown] tags=["parameters"]\n# level = 1\n')
+    with pytest.raises(BookError, match="tagged parameters holds no code"):
+        load("one", path)
+    path.write_text("")
+    assert load("one", path).code == ""
+
+
 def test_code_is_plain_python_or_the_cell_is_named(write):
     assert "run_line_magic" in load("one", write(code="# %matplotlib inline\nx = 1")).code
     with pytest.raises(BookError, match=r"Chapter one: cell 2 of 2 is not Python: .* line 2"):
@@ -70,7 +111,9 @@ def test_code_is_plain_python_or_the_cell_is_named(write):
 
 
 def test_parameters_are_literals_typed_or_not_with_or_without_magics(write):
-    path = write(parameters="# %autosave 0\nseed: int = 1  # of all\nrate = -0.5\nnames = ['a']")
+    path = write(
+        parameters="# %autosave 0\n'Of all.'\nseed: int = 1; rate = -0.5  # a\nnames = ['a']"
+    )
     notebook = chapters.read_notebook(path)
     assert declared_parameters(notebook, "one") == {"seed": 1, "rate": -0.5, "names": ["a"]}
 

@@ -1,6 +1,7 @@
 """What code can reach by import, in a small package made here."""
 
 import importlib
+import importlib.metadata
 import os
 
 import pytest
@@ -48,7 +49,7 @@ def package(tmp_path, monkeypatch):
 def reached(package, code):
     """Modules of the package, without its name; the package itself is ''."""
     name = package.name
-    found = imports.reachable(code.replace("PKG", name), [name])
+    found, _ = imports.reachable(code.replace("PKG", name), [name])
     for module, path in found.items():
         parts = module.split(".")
         file = package.parent.joinpath(*parts)
@@ -155,7 +156,7 @@ def test_what_is_not_there_is_not_found(package, code):
 
 def test_named_packages_alone_are_followed(package):
     code = f"import {package.name}.d\nimport sphinx_papermill.errors"
-    names = imports.reachable(code, ["sphinx_papermill"])
+    names, _ = imports.reachable(code, ["sphinx_papermill"])
     assert {"sphinx_papermill", "sphinx_papermill.errors"} <= set(names)
     assert all(name.startswith("sphinx_papermill") for name in names)
 
@@ -215,3 +216,50 @@ def test_a_cell_that_is_not_python_is_refused_as_it_is_written():
     with pytest.raises(SyntaxError) as caught:
         imports.plain_python("%matplotlib inline\nx = (1\ny = 2")
     assert caught.value.lineno == 2
+
+
+def test_a_module_beside_the_code_is_followed_and_comes_before_an_installed_one(tmp_path):
+    (tmp_path / "numpy.py").write_text("import helping.deep\n")
+    (tmp_path / "helping").mkdir()
+    (tmp_path / "helping" / "deep.py").write_text("import pandas, json\n")
+    (tmp_path / "scipy").mkdir()  # no package: the installed one is imported
+    found, libraries = imports.reachable("import numpy, scipy", [], tmp_path)
+    assert list(found) == ["helping.deep", "numpy"]
+    assert libraries == {"pandas", "scipy"}
+    assert imports.reachable("import numpy", []) == ({}, {"numpy"})
+
+
+def test_libraries_have_the_version_of_what_is_installed():
+    assert imports.versions({"skimage", "numpy", "nothing"}) == {
+        name: importlib.metadata.version(name) for name in ("numpy", "scikit-image")
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffimport numpy\n".encode(),
+        "# coding: latin-1\n# caf\xe9\nimport numpy\n".encode("latin-1"),
+        b"import numpy\r\n",
+    ],
+)
+def test_a_module_may_have_a_mark_another_encoding_or_other_line_ends(tmp_path, content):
+    (tmp_path / "helping.py").write_bytes(content)
+    assert imports.reachable("import helping", [], tmp_path)[1] == {"numpy"}
+
+
+def test_a_module_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "helping.py").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(SyntaxError) as error:
+        imports.reachable("import helping", [], tmp_path)
+    assert error.value.filename == str(tmp_path / "helping.py")
+
+
+def test_environment_variables_that_code_names_are_found():
+    code = """
+import os
+from os import environ, getenv
+os.environ["A"], os.environ.get("B", "x"), os.getenv("C"), environ["D"], getenv("E")
+os.environ[name], settings["F"], settings.get("G"), "os.environ['H']"
+"""
+    assert imports.variables(code) == set("ABCDE")

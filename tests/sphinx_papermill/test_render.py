@@ -1,10 +1,14 @@
 """What an executed notebook becomes on its page."""
 
+import pprint
 import re
 
 import pandas as pd
 from docutils import nodes
 from docutils.utils import new_document
+from hypothesis import example, given
+from hypothesis import strategies as st
+from papermill.translators import PythonTranslator
 
 from sphinx_papermill import render
 
@@ -56,6 +60,31 @@ def test_the_parameters_shown_are_those_of_the_execution():
     own["source"] = "seed: int = 1  # of all"
     render.as_page({"cells": [own, injected], "metadata": {}})
     assert own["source"] == "seed: int = 2  # of all"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(own=VALUES, other=VALUES, value=VALUES)
+@example(own="größe", other="a  # b", value='"quoted\\" \n\' {level}')
+def test_any_value_reaches_the_kernel_and_the_page(own, other, value):
+    cells = [
+        code(PythonTranslator.codify({"level": value}, "Parameters"), tags=["injected-parameters"])
+    ]
+    spread = pprint.pformat(own, width=1)
+    source = f"rows = {other!r}; level: 'int' = {spread}  # of größe\nlast = 3"
+    cells.append(code(source, tags=["parameters"]))
+    render.as_page({"cells": cells, "metadata": {}})
+    found = [{}, {}]
+    for cell, names in zip(cells, found, strict=True):
+        exec("".join(cell["source"]), names)
+    assert found[0]["level"] == found[1]["level"] == value
+    assert (found[1]["rows"], found[1]["last"]) == (other, 3)
+    assert cells[1]["source"].endswith("  # of größe\nlast = 3")
 
 
 def test_the_index_heads_its_column_and_minus_signs_are_minus_signs():

@@ -1,6 +1,7 @@
 """What enters a chapter's key, and what counts as a result; without a build."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,50 @@ def test_the_key_knows_all_that_the_header_names_and_nothing_else(chapter, sourc
     assert key(chapter, sources) in seen
 
 
+def test_the_key_knows_modules_beside_the_chapter_and_versions_of_what_they_import(
+    chapter, sources, monkeypatch
+):
+    chapter.notebook.cells[0].source = "import helping"
+    (sources.book / "helping.py").write_text("import pandas\n")
+    before = key(chapter, sources)
+    monkeypatch.setattr(staleness.imports, "versions", lambda modules: {"pandas": "0"})
+    assert key(chapter, sources) != before
+    monkeypatch.undo()
+    assert key(chapter, sources) == before
+    (sources.book / "helping.py").write_text("import pandas  # \n")
+    assert key(chapter, sources) != before
+
+
+def test_the_key_knows_variables_that_the_book_sets_or_the_chapter_names_and_no_place(
+    chapter, sources, monkeypatch
+):
+    before = key(chapter, sources)
+    there = Sources(**{**vars(sources), "environment": {"PLACE": "/somewhere"}})
+    assert key(chapter, there) == before
+    red = Sources(**{**vars(sources), "environment": {"COLOUR": "red"}})
+    blue = Sources(**{**vars(sources), "environment": {"COLOUR": "blue"}})
+    assert len({before, key(chapter, red), key(chapter, blue)}) == 3
+    monkeypatch.setenv("TASTE", "sweet")
+    assert key(chapter, sources) == before
+    chapter.notebook.cells[0].source = "import os\nos.environ['TASTE']"
+    sweet = key(chapter, sources)
+    monkeypatch.setenv("TASTE", "sour")
+    assert key(chapter, sources) != sweet
+    assert "sour" not in str(staleness.inputs(chapter, sources))  # it is published
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links as POSIX has them")
+def test_a_linked_folder_counts_as_what_it_leads_to(chapter, sources, tmp_path):
+    run = sources.folders["runs"] / "best"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "weights").write_text("1")
+    (run / "more").symlink_to(tmp_path / "elsewhere")
+    (run / "loop").symlink_to(run)
+    before = key(chapter, sources)
+    (tmp_path / "elsewhere" / "weights").write_text("2")
+    assert key(chapter, sources) != before
+
+
 def test_the_key_knows_versions_and_what_is_injected(chapter, sources, monkeypatch):
     before = key(chapter, sources)
     injected = load("one", chapter.path, kinds=sources.kinds)
@@ -162,6 +207,20 @@ def test_a_result_does_not_tell_where_it_was_made(kept):
     assert stream["text"] == ["~/x\n", f"{home}less\n"]
     assert display["data"] == {"text/plain": "'~'", "image/png": f"{home}/"}
     assert "papermill" not in notebook["metadata"]
+
+
+@pytest.mark.parametrize("home", ["/", "", "relative"])
+def test_a_home_that_is_none_replaces_nothing(kept, tmp_path, monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    text = "https://example.org/ and relative/ways, and. so on"
+    notebook = {
+        "cells": [{"outputs": [{"output_type": "stream", "text": [text]}]}],
+        "metadata": {},
+    }
+    executed = tmp_path / "executed.ipynb"
+    executed.write_text(json.dumps(notebook))
+    kept.keep("home", executed, {"key": "abc"})
+    assert text in kept.path("home").read_text()
 
 
 def test_half_written_notebooks_of_all_variants_are_removed(kept):

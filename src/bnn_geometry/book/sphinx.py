@@ -38,9 +38,9 @@ def sizes_fingerprint(chapter: str, book: Path) -> str:
 
 def configure(app: Sphinx, config: Config) -> None:
     """config-inited, before sphinx_papermill's own."""
-    paths.pin()  # a relative folder is meant from where the user stands, not from the chapters
     book = Path(app.srcdir)
     try:
+        paths.pin()  # a relative folder is meant from where the user stands, not from the chapters
         preset = presets.from_environment()
         if (book / presets.FILE).exists():
             config.papermill_budgets = presets.budgets(preset, book)

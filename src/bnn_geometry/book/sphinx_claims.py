@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxRole
 
 from bnn_geometry.book.claims import load
 from bnn_geometry.book.ledger_page import row_id, said_id
+from bnn_geometry.paths import book_folder
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -24,6 +25,7 @@ class ClaimRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Of the claim whose id the text is."""
         claims = load()
+        self.env.note_dependency(str(book_folder() / "claims.toml"))
         if self.text not in claims:
             known = ", ".join(claims)
             message = self.inliner.reporter.warning(

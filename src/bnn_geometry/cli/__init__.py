@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("KEY", "VALUE")
     )
-    sub.add_argument("-o", "--output", metavar="FILE", help="default: NAME.ipynb here")
+    sub.add_argument("-o", "--output", metavar="FILE", help="to write (default: NAME.ipynb here)")
     sub.add_argument("--timeout", type=float, metavar="SECONDS", help="for one cell")
 
     sub = command(networks.train)
@@ -149,10 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.argv = list(sys.argv[1:] if argv is None else argv)
     if args.rest and args.command != "lab":
         commands.error(f"unrecognized arguments: {' '.join(args.rest)}")
-    paths.pin()  # what is started from here may stand elsewhere
     # Before torch is loaded, which then reads it.
     os.environ.setdefault("GOMP_SPINCOUNT", ENVIRONMENT["GOMP_SPINCOUNT"])
     try:
+        paths.pin()  # what is started from here may stand elsewhere
         args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` for one, has seen enough

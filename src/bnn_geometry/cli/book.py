@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from bnn_geometry import __version__, data, paths
 from bnn_geometry.book import ledger, ledger_table, presets
@@ -28,6 +30,7 @@ def fetch(args: argparse.Namespace) -> None:
 def status(args: argparse.Namespace) -> None:
     """Say which data, device, preset and caches are in use."""
     preset = presets.from_environment()
+    _check_links()
     for name in data.DATASETS:
         print(data.describe(name, root=args.data))
     if args.data_only:
@@ -46,6 +49,26 @@ def status(args: argparse.Namespace) -> None:
         print(f"{label}: {size(folder)} in {folder}")
 
 
+def _check_links() -> None:
+    # git without core.symlinks, and some programs that unpack, make text files of links
+    try:
+        book = paths.book_folder()
+    except UserError:
+        return
+    for name in ("_config.yml", "_toc.yml"):
+        file = book / name
+        if (
+            file.is_file()
+            and file.stat().st_size < 100
+            and file.read_text().strip() == f"../{name}"
+        ):
+            raise UserError(
+                f"{file} is a text file where a link belongs, and the book cannot be built: copy "
+                f"{name} from the folder above over it, or run `git config core.symlinks true` and "
+                f"`git checkout book` where links can be made."
+            )
+
+
 def _stores() -> dict[str, Path]:
     stores = {"decoded data": paths.cache_root() / "decoded"}
     with suppress(UserError):
@@ -55,50 +78,78 @@ def _stores() -> dict[str, Path]:
 
 def clean(args: argparse.Namespace) -> None:
     """Remove executed chapters and the built book."""
-    book = paths.book_folder()
+    book = paths.book_folder(around=True)
     targets = [book / paths.STORE, book / "_build"]
-    if args.decoded:
-        targets.append(paths.cache_root() / "decoded")
     for target in targets:
-        if target.exists():
-            print(f"removing {target} ({size(target)})")
-            shutil.rmtree(target)
+        if target.is_symlink():
+            raise UserError(f"{target} is a link to {target.resolve()}: remove it yourself.")
+    try:
+        with FileLock(targets[0] / ".lock", timeout=0) if targets[0].is_dir() else nullcontext():
+            for target in targets:
+                if target.exists():
+                    print(f"removing {target} ({size(target)})")
+                    shutil.rmtree(target)
+    except Timeout as error:
+        raise UserError(f"A build of {book} is running: clean when it is done.") from error
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be removed: {error.strerror}.") from error
+    if args.decoded:  # by name: BNN_CACHE may be a folder that holds other things
+        folder = paths.cache_root() / "decoded"
+        for name in data.DATASETS:
+            for kind in ("safetensors", "lock", "part"):
+                for file in folder.glob(f"{name}-*.{kind}"):
+                    print(f"removing {file}")
+                    file.unlink()
+        with suppress(OSError):  # where something else is in it
+            folder.rmdir()
 
 
 def run_chapter(args: argparse.Namespace) -> None:
     """Run one chapter to a notebook, with parameters."""
-    from sphinx_papermill import worker
+    from sphinx_papermill import staleness, worker
     from sphinx_papermill.chapter import check_parameters, declared_parameters, read_notebook
 
     book = paths.book_folder()
     name = args.chapter.removesuffix(".py")
+    known = sorted(p.stem for p in book.glob("*.py"))
+    if name not in known:
+        raise UserError(f"There is no chapter {name!r}; there is {', '.join(known)}.")
     path = book / f"{name}.py"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in book.glob("*.py")))
-        raise UserError(f"There is no chapter {name!r}; there is {known}.")
     parameters = {key: parse_value(value) for key, value in args.parameters}
     declared = declared_parameters(read_notebook(path), name)
     if os.environ.get(paths.PRESET) and "preset" in declared:
         parameters = {"preset": presets.from_environment(), **parameters}
-    output = Path(args.output or f"{name}.ipynb").absolute()
-    if output.is_relative_to(book):
+    output = Path(args.output or f"{name}.ipynb").resolve()  # a link may lead into the book
+    if output.is_relative_to(book.resolve()):
         raise UserError(f"{output} is inside the book: name an output elsewhere, with --output.")
     if not output.parent.is_dir():
         raise UserError(f"There is no folder {output.parent} to write {output.name} to.")
     if output.is_dir():
         raise UserError(f"{output} is a folder: name the file to write.")
+    if output.exists() and not staleness.is_untouched(output):
+        raise UserError(
+            f"There is something at {output} already, which this command did not write or somebody "
+            "changed since: name another file, with --output."
+        )
     check_parameters(declared, parameters, name)
     os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
     if args.data:
         os.environ[paths.DATA] = str(paths.data_root(args.data))
-    outcome = worker.start(
-        path,
-        output,
-        parameters=parameters,
-        cwd=book,
-        timeout=args.timeout,
-        environment=environment(),
-    ).outcome()
+    partial = output.with_name(staleness.partial_name(name, os.getpid()))
+    try:
+        outcome = worker.start(
+            path,
+            partial,
+            parameters=parameters,
+            cwd=book,
+            timeout=args.timeout,
+            environment=environment(),
+        ).outcome()
+        if partial.exists():
+            staleness.seal(partial)
+            partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
     if not outcome.ok:
         raise UserError(f"chapter {name}: {outcome.error} [{output}]")
     print(f"{output}: {outcome.cells} cells in {outcome.seconds:.1f} s")

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from bnn_geometry.data.decoding import decode
-from bnn_geometry.data.locations import Location
+from bnn_geometry.data.locations import Location, signature
 from bnn_geometry.data.standards import FORMAT, Decoded
+from bnn_geometry.errors import UserError
 from bnn_geometry.paths import cache_root
 
 _TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -81,8 +82,7 @@ def fill(location: Location) -> tuple[Decoded, str]:
         lock.acquire()
     except (OSError, NotImplementedError) as error:
         _report_unwritable(path, error)
-        decoded = decode(location.dataset, location.kind, location.path)
-        return decoded, fingerprint_of(decoded)
+        return _decode(location)
     try:
         # Another process may have written it while this one waited.
         return read(location) or _decode_and_write(location)
@@ -90,11 +90,18 @@ def fill(location: Location) -> tuple[Decoded, str]:
         lock.release()
 
 
+def _decode(location: Location) -> tuple[Decoded, str]:
+    decoded = decode(location.dataset, location.kind, location.path)
+    place = (location.dataset, location.source, location.path, location.kind)
+    if location.path is not None and signature(*place) != location.signature:
+        raise UserError(f"{location.path} was changed while it was read: run this again.")
+    return decoded, fingerprint_of(decoded)
+
+
 def _decode_and_write(location: Location) -> tuple[Decoded, str]:
     import safetensors.torch
 
-    decoded = decode(location.dataset, location.kind, location.path)
-    digest = fingerprint_of(decoded)
+    decoded, digest = _decode(location)
     metadata = {
         "format": FORMAT,
         "signature": location.signature,

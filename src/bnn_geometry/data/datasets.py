@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnn_geometry.data import cache
 from bnn_geometry.data.locations import locate
+from bnn_geometry.paths import check_listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,6 +137,7 @@ def load(name: str, *, source: str = "auto", root: str | os.PathLike[str] | None
     UserError
         As ``locate``, or the data are damaged or not what they should be.
     """
+    check_listed("data", name)
     location = locate(name, source=source, root=root)
     decoded, digest = cache.read(location) or cache.fill(location)
     train, test = (

@@ -3,154 +3,26 @@
 from __future__ import annotations
 
 import io
-import lzma
-import os
-import stat
 import sys
-import tarfile
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnn_geometry.data.entries import SPLITS, Images, not_an_image, read_folder, read_tar
 from bnn_geometry.data.standards import STANDARDS, Decoded
 from bnn_geometry.errors import UserError
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
-_OTHER_SUFFIXES = (".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
-_MAX_BYTES = 1 << 20  # no image of this size is larger; keeps a wrong tar out of memory
+_ORIENTATION = 0x0112
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """One split of an image folder, as torchvision's ``ImageFolder`` orders it."""
-
-    classes: list[str]
-    samples: list[tuple[str, int, Path | bytes]]  # name to show, label, where the bytes are
-
-
-class _WholeTar(tarfile.TarInfo):
-    """Members of a tar that is read to its end mark.
-
-    tarfile takes a damaged header for the end, and so does it the end of a file that was cut
-    between two members.
-    """
-
-    @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        """The next member; EOFHeaderError at the end mark, ReadError where there is neither."""
-        try:
-            return super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from error
-
-
-def _is_ours(name: str) -> bool:
-    # not what other programs leave: .ipynb_checkpoints, macOS' ._0001.jpg, a disk station's @eaDir
-    return not name.startswith((".", "@", "__MACOSX"))
-
-
-def _is_image(shown: str) -> bool:
-    """Whether a file is one to read; an image of another format must not be lost silently."""
-    name = os.path.basename(shown).lower()
-    if not _is_ours(name):
-        return False
-    if name.endswith(_OTHER_SUFFIXES):
-        raise UserError(f"{shown} is no JPEG or PNG image: convert it, or delete it.")
-    return name.endswith(_SUFFIXES)
-
-
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-
-
-def _read_folder(path: Path) -> dict[str, _Folder]:
-    """The files of an image folder, in the order that torchvision's ``ImageFolder`` has."""
-    splits = {}
-    for part in ("train", "test"):
-        if not (path / part).is_dir():
-            continue
-        classes = [x for x in _subfolders(path / part) if _is_ours(x)]
-        splits[part] = folder = _Folder(classes, [])
-        for label, class_name in enumerate(classes):
-            found = []
-            for root, inner, files in os.walk(path / part / class_name, followlinks=True):
-                inner[:] = filter(_is_ours, inner)
-                found.append((root, [os.path.join(root, x) for x in files]))
-            for _, files in sorted(found):
-                samples = [(x, label, Path(x)) for x in sorted(files) if _is_image(x)]
-                folder.samples.extend(samples)
-    return splits
-
-
-def _content(name: str, shown: str, file: Path) -> bytes:
-    """The bytes of a file that may be an image: no pipe, device or giant is read."""
-    state = file.stat()
-    if not stat.S_ISREG(state.st_mode):
-        raise UserError(f"{shown} is no ordinary file: delete it.")
-    if state.st_size > _MAX_BYTES:
-        raise _not_an_image(shown, name, f"has {state.st_size} bytes")
-    return file.read_bytes()
-
-
-def _read_tar(name: str, path: Path) -> dict[str, _Folder]:
-    """Read the files in a tar of an image folder, in the order that ``ImageFolder`` would have.
-
-    Not unpacked: writing 60,000 small files would take longer than decoding them. Members that
-    are no images, or lie elsewhere, are passed over.
-    """
-    # split -> class -> (folder within it, file name) -> content
-    found: dict[str, dict[str, dict[tuple[str, str], bytes]]] = {}
-    try:
-        with tarfile.open(path, tarinfo=_WholeTar) as tar:
-            for member in tar:
-                parts = Path(member.name).parts
-                if len(parts) < 2 or parts[0] != name or parts[1] not in ("train", "test"):
-                    continue
-                if not all(map(_is_ours, parts[2:])):
-                    continue
-                classes = found.setdefault(parts[1], {})
-                if member.isdir():
-                    if len(parts) > 2:
-                        classes.setdefault(parts[2], {})
-                    continue
-                shown = f"{member.name} in {path}"
-                if len(parts) < 4 or not _is_image(member.name):
-                    continue
-                if not member.isfile():
-                    raise UserError(
-                        f"{shown} is a link: pack the tar again with the options --dereference "
-                        f"--hard-dereference."
-                    )
-                if member.size > _MAX_BYTES:
-                    raise _not_an_image(shown, name, f"has {member.size} bytes")
-                key = ("/".join(parts[3:-1]), parts[-1])
-                classes.setdefault(parts[2], {})[key] = tar.extractfile(member).read()
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
-        raise UserError(
-            f"{path} is cut short or damaged ({reason}): copy it again, or delete it."
-        ) from error
-    splits = {}
-    for split, classes in found.items():
-        splits[split] = folder = _Folder(sorted(classes), [])
-        for label, class_name in enumerate(folder.classes):
-            for (within, file), content in sorted(classes[class_name].items()):
-                inside = "/".join(filter(None, (name, split, class_name, within, file)))
-                folder.samples.append((f"{inside} in {path}", label, content))
-    return splits
-
-
-def _check_layout(name: str, path: Path, splits: dict[str, _Folder]) -> None:
+def _check_layout(name: str, path: Path, splits: dict[str, Images]) -> None:
     layout = f"images belong in {name}/train/<class>/ and {name}/test/<class>/"
-    for part in ("train", "test"):
+    for part in SPLITS:
         if part not in splits:
             raise UserError(f"{path} has no folder {name}/{part}: {layout}.")
     train, test = splits["train"], splits["test"]
@@ -167,30 +39,35 @@ def _check_layout(name: str, path: Path, splits: dict[str, _Folder]) -> None:
         for label, class_name in enumerate(folder.classes):
             if label not in filled:
                 raise UserError(
-                    f"{name}/{part}/{class_name} in {path} holds no {', '.join(_SUFFIXES)} file: "
+                    f"{name}/{part}/{class_name} in {path} holds no JPEG or PNG image: "
                     f"add its images, or remove the class from train and test."
                 )
 
 
 def decode_folder(name: str, path: Path) -> Decoded:
     """An image folder, ``train/<class>/`` and ``test/<class>/`` in it."""
-    return _decode(name, path, _read_folder(path))
+    return _decode(name, path, *read_folder(name, path))
 
 
 def decode_tar(name: str, path: Path) -> Decoded:
     """A tar of an image folder; the same data as from the folder itself."""
-    return _decode(name, path, _read_tar(name, path))
+    return _decode(name, path, *read_tar(name, path))
 
 
-def _decode(name: str, path: Path, splits: dict[str, _Folder]) -> Decoded:
+def _decode(name: str, path: Path, splits: dict[str, Images], others: list[str]) -> Decoded:
     import torch
 
     _check_layout(name, path, splits)
+    passed = ""
+    if others:
+        one = len(others) == 1
+        passed = f"{len(others):,} other file{' was' if one else 's were'} passed over"
+        print(f"{passed}: {others[0]}{'' if one else ' for one'}", file=sys.stderr)
     tensors = {}
-    samples = [sample for part in ("train", "test") for sample in splits[part].samples]
+    samples = [sample for part in SPLITS for sample in splits[part].samples]
     images, formats = _decode_images(name, path, samples)
     start = 0
-    for part in ("train", "test"):
+    for part in SPLITS:
         labels = torch.tensor([label for _, label, _ in splits[part].samples], dtype=torch.int64)
         # (N, H, W, C) -> (N, C, H, W)
         chosen = torch.from_numpy(images[start : start + len(labels)]).permute(0, 3, 1, 2)
@@ -198,12 +75,13 @@ def _decode(name: str, path: Path, splits: dict[str, _Folder]) -> Decoded:
         tensors[f"{part}_labels"] = labels
         start += len(labels)
     classes = tuple(splits["train"].classes)
-    title, detail = _folder_title(name, path, classes, tensors, jpeg="JPEG" in formats)
+    title, detail = _folder_title(name, path, classes, tensors, jpeg=formats != {"PNG"})
+    detail += f" {passed}." if passed else ""
     return Decoded(classes, tensors, title, detail)
 
 
 def _decode_images(
-    name: str, path: Path, samples: list[tuple[str, int, Path | bytes]]
+    name: str, path: Path, samples: list[tuple[str, int, bytes | Path]]
 ) -> tuple[np.ndarray, set[str]]:
     """Decode the samples to uint8 (N, H, W, C), and say which formats there were.
 
@@ -220,40 +98,50 @@ def _decode_images(
         print(f"decoding {len(samples):,} images from {path}", file=sys.stderr)
     bar = tqdm(samples, desc=f"decoding {path.name}", unit=" images", disable=not terminal)
     for index, (shown, _, content) in enumerate(bar):
-        data = content if isinstance(content, bytes) else _content(name, shown, content)
+        data = content if isinstance(content, bytes) else content.read_bytes()
         images[index], image_format = _decode_image(name, shown, data)
         formats.add(image_format)
     return images, formats
 
 
 def _decode_image(name: str, shown: str, data: bytes) -> tuple[np.ndarray, str]:
-    """Return one image as uint8 (H, W, C), and ``"JPEG"`` or ``"PNG"``."""
+    """Return one image as uint8 (H, W, C), and ``"JPEG"``, ``"PNG"`` or a relative of the first."""
     from PIL import Image
 
     channels, height, width = STANDARDS[name].shape
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            size, mode, image_format = image.size, image.mode, str(image.format)
-            # The size first: a huge image is not worth decoding.
-            if size == (width, height) and mode in ("1", "L", "P", "RGB"):
+            found = _difference(image, (width, height))
+            if found is None:
                 # Grey and palette images become RGB, as torchvision's own loader has it.
                 wanted = "RGB" if channels == 3 else "L"
-                data = (image if mode == wanted else image.convert(wanted)).tobytes()
-                pixels = np.frombuffer(data, dtype=np.uint8)
-                return pixels.reshape(height, width, channels), image_format
+                pixels = (image if image.mode == wanted else image.convert(wanted)).tobytes()
+                image_format = str(image.format)
+                if image_format == "PNG":  # decoding does not look at its checksums
+                    with Image.open(io.BytesIO(data), formats=("PNG",)) as again:
+                        again.verify()
+                array = np.frombuffer(pixels, dtype=np.uint8)
+                return array.reshape(height, width, channels), image_format
     except Exception as error:  # Pillow raises a dozen kinds for damaged files
         raise UserError(
             f"{shown} is damaged, or no JPEG or PNG image: replace it, or delete it."
         ) from error
-    raise _not_an_image(shown, name, f"is {size[0]}×{size[1]} in mode {mode}")
+    raise not_an_image(shown, name, found)
 
 
-def _not_an_image(shown: str, name: str, found: str) -> UserError:
-    channels, height, width = STANDARDS[name].shape
-    return UserError(
-        f"{shown} {found}, but {STANDARDS[name].title} images are {height}×{width} with "
-        f"{channels} channel{'s' if channels > 1 else ''} of 8 bits: convert it, or delete it."
-    )
+def _difference(image: Image.Image, size: tuple[int, int]) -> str | None:
+    """What would be lost if an image were taken as it is; looked for before it is decoded."""
+    if image.size != size or image.mode not in ("1", "L", "P", "RGB"):
+        return f"is {image.size[0]}×{image.size[1]} in mode {image.mode}"
+    if any("16" in str(tile[3]) for tile in image.tile):  # Pillow keeps the upper byte
+        return "has 16 bits a channel"
+    if "transparency" in image.info:
+        return "has transparent pixels"
+    if getattr(image, "n_frames", 1) > 1:
+        return "has more than one frame"
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        return "is turned by its EXIF orientation"
+    return None
 
 
 def _folder_title(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bnn_geometry.data.entries import check_text, in_folder
 from bnn_geometry.data.stand_ins import STAND_IN_TITLES, stand_in_files
 from bnn_geometry.data.standards import DATASETS, FORMAT, STANDARDS, check_choice
 from bnn_geometry.errors import UserError
@@ -17,6 +16,8 @@ from bnn_geometry.paths import data_root, data_root_is_given
 
 SOURCES = ("auto", "official", "folder", "stand-in")
 
+_TARS = r"tar|tar\.(?:xz|gz|bz2)|tgz|txz|tbz2?"
+_PACKED = r"zip|7z|rar|tar\.(?:zst|lz4?|lzma|lzo|Z)"
 _BATCHES = "cifar-10-batches-py"  # the CIFAR-10 archive, unpacked
 
 
@@ -36,7 +37,7 @@ class Location:
         ``"archive"`` (CIFAR-10), ``"batches"`` (the same, unpacked), ``"raw"`` (MNIST),
         ``"folder"``, ``"tar"`` or ``"stand-in"``.
     signature
-        SHA-256 over path, names, sizes and times of change, 64 hex digits.
+        From :func:`signature`.
     """
 
     dataset: str
@@ -109,27 +110,37 @@ def _places(name: str, source: str) -> tuple[str, ...]:
 
 
 def _locate_official(name: str, root: Path, entries: list[str]) -> Location | None:
-    files = [root / file for file in STANDARDS[name].files]
+    files = _official_files(name, root)
     if all(file.is_file() for file in files):
         if name == "mnist":
-            return _location(name, "official", files[0].parent, "raw", files)
-        return _location(name, "official", files[0], "archive", files)
+            return _location(name, "official", files[0].parent, "raw")
+        return _location(name, "official", files[0], "archive")
     if name == "cifar10" and _BATCHES in entries:
-        path = root / _BATCHES
-        return _location(name, "official", path, "batches", _walk(path))
+        return _location(name, "official", root / _BATCHES, "batches")
     return None
+
+
+def _official_files(name: str, root: Path) -> list[Path]:
+    return [root / file for file in STANDARDS[name].files]
 
 
 def _locate_folder(name: str, root: Path, entries: list[str]) -> Location | None:
     if name in entries and (root / name).is_dir():
-        return _location(name, "folder", root / name, "folder", _walk(root / name))
+        return _location(name, "folder", root / name, "folder")
     # cifar10.tar, cifar10-jpeg.tar.xz, but not cifar100.tar
-    tars = [x for x in entries if re.fullmatch(rf"{name}(?!\d).*\.tar(\.xz|\.gz)?", x)]
+    packed = {x: re.fullmatch(rf"{name}(?!\d).*?\.((?i:{_TARS}|{_PACKED}))", x) for x in entries}
+    packed = {x: match for x, match in packed.items() if match}
+    tars = [x for x, match in packed.items() if re.fullmatch(_TARS, match[1], re.I)] or list(packed)
     if len(tars) > 1:
         raise UserError(f"{root} holds {' and '.join(tars)}: keep the one that is meant.")
     if not tars:
         return None
-    return _location(name, "folder", root / tars[0], "tar", [root / tars[0]])
+    path = root / tars[0]
+    if not re.fullmatch(_TARS, packed[tars[0]][1], re.I):
+        raise UserError(f"{path} is not read packed in this way: unpack it to {root / name}.")
+    if not path.is_file():
+        raise UserError(f"{path} is no ordinary file: delete it, or rename it.")
+    return _location(name, "folder", path, "tar")
 
 
 def _locate_stand_in(name: str) -> Location:
@@ -146,21 +157,33 @@ def _locate_stand_in(name: str) -> Location:
     return Location(name, "stand-in", None, "stand-in", digest.hexdigest())
 
 
-def _location(name: str, source: str, path: Path, kind: str, files: Iterable[Any]) -> Location:
-    """Make a location; ``files`` are paths or directory entries, both have ``stat``."""
-    digest = hashlib.sha256(f"{name} {source} {kind} {path}\n".encode("utf-8", "surrogateescape"))
-    for file in files:
-        state = file.stat()
-        line = f"{os.fspath(file)}\0{state.st_size}\0{state.st_mtime_ns}\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return Location(name, source, path, kind, digest.hexdigest())
+def _location(name: str, source: str, path: Path, kind: str) -> Location:
+    check_text("The path of the data,", str(path))
+    return Location(name, source, path, kind, signature(name, source, path, kind))
 
 
-def _walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        yield entry  # the folders too: an empty class folder is part of what was found
-        if entry.is_dir():
-            yield from _walk(entry.path)
+def signature(name: str, source: str, path: Path, kind: str) -> str:
+    """SHA-256 over path, names, sizes and times of change of what would be read, 64 hex digits.
+
+    The time of the last change of a file's entry is among them, which nobody can set back.
+
+    Raises
+    ------
+    UserError, OSError
+        If something cannot be read.
+    """
+    digest = hashlib.sha256(f"{name} {source} {kind} {path}\n".encode())
+    if kind == "folder":
+        for entry in in_folder(path):  # an empty class folder is part of what was found
+            state = () if entry.kind == "folder" else entry.state
+            digest.update(f"{entry.parts} {entry.kind} {state}\n".encode())
+    else:
+        files = {"tar": [path], "raw": _official_files(name, path.parents[1]), "archive": [path]}
+        for file in files[kind] if kind in files else sorted(path.iterdir()):
+            state = file.stat()
+            seen = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            digest.update(f"{(file.name,)} {seen}\n".encode())
+    return digest.hexdigest()
 
 
 def describe(name: str, *, source: str = "auto", root: str | os.PathLike[str] | None = None) -> str:

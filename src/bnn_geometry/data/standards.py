@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DATASETS = ("cifar10", "mnist")
 
-FORMAT = "1"
+FORMAT = "2"
 """Of the cache; raise it when decoding or a stand-in changes."""
 
 

@@ -146,4 +146,4 @@ def published(run: str) -> ProbeResults:
     UserError
         As :func:`read`.
     """
-    return read(paths.runs_root() / f"probe-{run}")
+    return read(paths.published(f"probe-{run}"))

@@ -16,6 +16,34 @@ from bnn_geometry.studies.geometry_errors import ALL, NONE, unpacked
 
 
 @dataclass(frozen=True, eq=False)
+class Cloud:
+    """Pairs of dot products of one layer, as :func:`bnn_geometry.book.plots.clouds` draws them.
+
+    Attributes
+    ----------
+    layer : str
+    n : int
+        Fan-in.
+    r : float
+        Pearson correlation of all pairs.
+    slope, intercept : float
+        Of the regression of the second on the first, from the middles of the cells.
+    counts : ndarray of int, shape (columns, rows)
+    x, y : ndarray
+        Edges of the cells, symmetric about zero.
+    """
+
+    layer: str
+    n: int
+    r: float
+    slope: float
+    intercept: float
+    counts: NDArray[np.int64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """What was measured of a run: the tables of :func:`bnn_geometry.studies.geometry.study`.
 
@@ -62,6 +90,29 @@ class Geometry:
             raise KeyError((change, layer))
         found = zip(rows["right"], rows["images"], strict=True)
         return ~np.stack([unpacked(text, count) for text, count in found])
+
+    def pictures(self, comparison: str) -> list[Cloud]:
+        """The clouds of every layer, of ``weights`` or ``activations``."""
+        chosen = self.layers["comparison"] == comparison
+        summary = self.layers[chosen & (self.layers["control"] == "measured")].set_index("layer")
+        widths = self.cloud_axes[self.cloud_axes["comparison"] == comparison].set_index("layer")
+        cells = self.clouds[self.clouds["comparison"] == comparison]
+        found = []
+        for layer, part in cells.groupby("layer", sort=False):
+            places, edges, middles = [], [], []
+            for side in ("first", "second"):
+                at, width = part[side].to_numpy(), widths.loc[layer, f"{side}_width"]
+                reach = max(-at.min(), at.max() + 1)
+                places.append(at + reach)
+                edges.append(np.arange(-reach, reach + 1) * width)
+                middles.append((at + 0.5) * width)
+            counts = np.zeros([len(e) - 1 for e in edges], np.int64)
+            counts[tuple(places)] = part["count"]
+            slope, intercept = np.polyfit(*middles, 1, w=np.sqrt(part["count"]))
+            row = summary.loc[layer]
+            line = float(slope), float(intercept)
+            found.append(Cloud(str(layer), int(row["n"]), float(row["r"]), *line, counts, *edges))
+        return found
 
     def errors(self) -> pd.DataFrame:
         """Test error after every change, beside that of the network as it is, batch norms refitted.

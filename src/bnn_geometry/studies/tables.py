@@ -121,7 +121,7 @@ def published(study: str) -> Published:
     UserError
         As :func:`read` does.
     """
-    return read(paths.runs_root() / study)
+    return read(paths.published(study))
 
 
 def write_tables(

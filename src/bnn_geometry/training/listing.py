@@ -45,6 +45,7 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
         precision (of a run in stretches, each one's epochs, machine and format), instructions (of
         the processor), weights (whether they come with it), command.
     """
+    paths.check_listed("runs", ".")
     rows = {}
     for path in sorted((folder or paths.runs_root()).glob("*/recipe.json")):
         run = runs.read(path.parent)

@@ -32,7 +32,7 @@ def published_run(name: str) -> Run:
     UserError
         As :func:`bnn_geometry.training.runs.read` does.
     """
-    return runs.read(paths.runs_root() / name)
+    return runs.read(paths.published(name))
 
 
 def live_run(

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from bnn_geometry.book.plots.style import GREY, LINES, LOOKS, MARKERS
 
 if TYPE_CHECKING:  # a chapter without networks need not import torch to draw
-    from bnn_geometry.probing.joint_statistics import LayerStatistics
+    from bnn_geometry.studies.geometry_results import Cloud
 
 
 def series(
@@ -125,7 +125,7 @@ def by_layer(
 
 
 def clouds(
-    statistics: Sequence[LayerStatistics],
+    pictures: Sequence[Cloud],
     axes: NDArray,
     *,
     labels: tuple[str, str] = (r"x\cdot w^b", r"x\cdot w^c"),
@@ -136,25 +136,24 @@ def clouds(
 
     Parameters
     ----------
-    statistics : sequence of LayerStatistics
-        From :func:`bnn_geometry.probing.dot_products.probe`.
+    pictures : sequence of Cloud
+        From :meth:`bnn_geometry.studies.geometry_results.Geometry.pictures`.
     axes : ndarray of Axes
         One for each layer; the outer ones are labelled.
     labels : pair of str
         The two dot products, in TeX.
     """
-    for found, ax in zip(statistics, axes.flat, strict=True):
-        counts, x, y = found.visible_cells()
+    for found, ax in zip(pictures, axes.flat, strict=True):
+        x, y = found.x, found.y
         ax.axvspan(x[0], 0, 0.5, 1, color="0.88", lw=0)
         ax.axvspan(0, x[-1], 0, 0.5, color="0.88", lw=0)
-        counts = np.ma.masked_equal(counts.T, 0)
+        counts = np.ma.masked_equal(found.counts.T, 0)
         ax.pcolormesh(x, y, counts, norm=LogNorm(), cmap="viridis", rasterized=True)
-        if np.isfinite(found.slope):
-            line = found.intercept + found.slope * x
-            ax.plot(x, line, color="white", lw=2.4)  # an edge, to be seen on any colour
-            ax.plot(x, line, color="black", lw=1.1)
+        line = found.intercept + found.slope * x
+        ax.plot(x, line, color="white", lw=2.4)  # an edge, to be seen on any colour
+        ax.plot(x, line, color="black", lw=1.1)
         ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-        ax.set_title(f"{found.layer}: n = {found.fan_in:,}\nr = {found.r:.2f}")
+        ax.set_title(f"{found.layer}: n = {found.n:,}\nr = {found.r:.2f}")
         ax.grid(False)
     grid = np.atleast_2d(axes)
     for ax in grid[-1]:
