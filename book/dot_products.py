@@ -59,7 +59,7 @@ import pandas as pd
 import torch
 
 from bnn_geometry import data, training
-from bnn_geometry.book import plots, presets, records
+from bnn_geometry.book import filters, plots, presets, records
 from bnn_geometry.book.display import Origin, glue, show, table
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.probing import dot_products
@@ -253,42 +253,33 @@ assert inputs["participation"].max() < 200
 #
 # ## Dimension concentrates r
 #
-# What a large $n$ does do is make all filters alike. {numref}`fig-concentration` has the spread of
-# $r$ over the filters of a layer against $n$.
+# What a large $n$ does do is make all filters alike. The standard deviation of $r$ over the filters
+# is {glue:text}`spread-first:.2f` in the first layer and at most {glue:text}`spread-rest:.3f` in
+# all others; that of the angles' cosines, which need no inputs, falls in the same way
+# ({doc}`random_vectors`). Dimension does not raise $r$ and does not have to: it lets one number
+# speak for every filter. {numref}`fig-filters` shows where it does not.
 
 # %%
 by_filter = wide.filters.groupby("layer", sort=False)
-spread = {
-    label: by_filter[column].std().to_frame("sd").assign(n=measured["n"]).set_index("n")["sd"]
-    for label, column in (("trained", "r"), ("untrained", "untrained"), ("white inputs", "white"))
-}
-figure, [[ax]] = plots.new_figure(height=3.6)
-plots.series(spread, ax, joined=False)
-ax.set(xlabel="fan-in n", ylabel="s.d. of r over filters")
-plots.log_axis(ax, "x", [30, 100, 300, 1000, 3000])
-plots.log_axis(ax, "y", [0.001, 0.003, 0.01, 0.03, 0.1, 0.2])
-ax.legend()
-show(
-    figure,
-    "fig-concentration",
-    "Standard deviation, over the filters of a layer, of their correlation: in the trained "
-    "network, before training, and for white inputs.",
-    origin,
-    alt="Three sets of points on logarithmic axes, all falling from left to right: the first "
-    "layer, with 27 inputs, has a spread ten times as large as the layers with thousands.",
+spread = by_filter[["r", "white"]].std()
+assert spread["r"]["conv1"] > 10 * spread["r"][inner].max()
+assert spread["white"]["conv1"] > 3 * spread["white"][inner].max()
+glue(spread_first=spread["r"]["conv1"], spread_rest=spread["r"][inner].max())
+filters.show_filters(
+    wide.first_layer,
+    wide.patches,
+    own["r"],
+    name="fig-filters",
+    caption="Filters of the first layer: latent and binary weights as colours of three by three "
+    "pixels, from none at −1 to full at +1, and their dot products with patches of test images. On "
+    "the page a slider goes through all filters from the lowest $r$ to the highest.",
+    origin=origin,
+    alt="Three filters, with the lowest, the median and the highest correlation: a muted patch of "
+    "latent colours above its fully saturated binary one, and a cloud of dots that is shapeless in "
+    "the first, a thick band in the second and a line in the third.",
 )
 
-# %%
-first_spread = spread["trained"].iloc[0]
-assert first_spread > 3 * spread["trained"].iloc[1:].max()
-assert (spread["white inputs"].iloc[1:] < spread["white inputs"].iloc[0]).all()
-glue(spread_first=first_spread, spread_rest=spread["trained"].iloc[1:].max())
-
 # %% [markdown]
-# In the first layer it is {glue:text}`spread-first:.2f`, in all others at most
-# {glue:text}`spread-rest:.2f`. Dimension does not raise $r$ and does not have to: it lets one
-# number speak for every filter.
-#
 # ## What the network needs are its signs
 #
 # If dot products are preserved, the network should work as well with $w^c$ as with $w^b$, once

@@ -4,6 +4,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["animation", "claims", "interactive", "ledger", "plots", "presets", "records"],
+    submodules=["animation", "claims", "filters", "interactive", "ledger", "plots", "presets", "records"],
     submod_attrs={"display": ["Origin", "glue", "show", "span", "table"]},
 )

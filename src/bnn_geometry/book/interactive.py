@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bnn_geometry.book import display as notebook
-from bnn_geometry.book.sphinx_interactive import MARK
+from bnn_geometry.book.sphinx_interactive import ANGLES
 from bnn_geometry.geometry.quantizers import limit_angle
 
 if TYPE_CHECKING:
@@ -238,6 +238,11 @@ def as_json(histograms: Sequence[AngleHistograms], *, n: int | None = None) -> s
             for law in laws
         ],
     }
+    return as_text(data)
+
+
+def as_text(data: Any) -> str:
+    """Data as JSON without ``<``, ``>`` and ``&``: it can stand in a ``<script>`` and in an SVG."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&":  # only within strings, where JSON has this way to write them
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -245,17 +250,28 @@ def as_json(histograms: Sequence[AngleHistograms], *, n: int | None = None) -> s
 
 
 @dataclass(frozen=True)
-class _FigureWithData:
-    # saves as the figure does, with the data in the SVG
+class FigureWithData:
+    """A figure that saves with the data of its interactive form in the SVG.
+
+    Attributes
+    ----------
+    figure : Figure
+    kind : str
+        Of :data:`bnn_geometry.book.sphinx_interactive.SCRIPTS`.
+    data : str
+        See :func:`as_text`.
+    """
 
     figure: Figure
+    kind: str
     data: str
 
     def savefig(self, file: io.StringIO, **options: Any) -> None:
+        """As that of the figure, to an SVG."""
         buffer = io.StringIO()
         self.figure.savefig(buffer, **options)
         body, end, rest = buffer.getvalue().rpartition("</svg>")
-        file.write(f'{body}<metadata id="{MARK}">{self.data}</metadata>\n{end}{rest}')
+        file.write(f'{body}<metadata id="{self.kind}">{self.data}</metadata>\n{end}{rest}')
 
 
 def show_histograms(
@@ -286,5 +302,5 @@ def show_histograms(
     ValueError
         If a text is missing, or for histograms that :func:`as_json` refuses.
     """
-    with_data = _FigureWithData(static, as_json(histograms, n=n))
+    with_data = FigureWithData(static, ANGLES, as_json(histograms, n=n))
     notebook.show(with_data, name=name, caption=caption, alt=alt)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Sphinx extension: an interactive figure's data, moved from its picture to its page.
 
-:func:`bnn_geometry.book.interactive.show_histograms` leaves them in the SVG. The page gets them as
-JSON (``papermill_render`` in ``_config.yml`` names :func:`place_data`), together with the two
-scripts that draw them; a page without such a figure gets neither.
+:mod:`bnn_geometry.book.interactive` and :mod:`bnn_geometry.book.filters` leave them in the SVG. The
+page gets them as JSON (``papermill_render`` in ``_config.yml`` names :func:`place_data`), together
+with the scripts that draw them; a page without such a figure gets neither.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from docutils.nodes import make_id
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-MARK = "angle-histograms"
-"""Id of the data's element in the SVG, and class of that on the page."""
+ANGLES, FILTERS = "angle-histograms", "first-layer"
+"""Of each kind: id of the data's element in the SVG, and class of that on the page."""
 
-SCRIPTS = ("../plotly/plotly-basic.min.js", "../angle-histograms.js")
+SCRIPTS = {
+    ANGLES: ("../plotly/plotly-basic.min.js", "../angle-histograms.js", "../binarized-vector.js"),
+    FILTERS: ("../first-layer.js",),
+}
 """Relative to ``_static``, outside of which they lie: jupyter-book adds every script that it finds
 there to all pages."""
 
-_DATA = re.compile(rf'<metadata id="{MARK}">(.*?)</metadata>\n', re.S)
+_DATA = re.compile(rf'<metadata id="({"|".join(SCRIPTS)})">(.*?)</metadata>\n', re.S)
 
 
 def place_data(page: dict[str, Any]) -> dict[str, Any]:
@@ -49,8 +52,8 @@ def place_data(page: dict[str, Any]) -> dict[str, Any]:
                     "id": f"data-of-{figure}",
                     "metadata": {"format": "text/html"},
                     "source": (
-                        f'<script type="application/json" class="{MARK}" '
-                        f'data-figure="{figure}">{found[1]}</script>'
+                        f'<script type="application/json" class="{found[1]}" '
+                        f'data-figure="{figure}">{found[2]}</script>'
                     ),
                 }
             )
@@ -62,9 +65,10 @@ def load_scripts(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """html-page-context: what is added here is added to this page alone."""
-    if f'class="{MARK}"' in context.get("body", ""):
-        for script in SCRIPTS:
-            app.add_js_file(script, loading_method="defer")
+    for kind, scripts in SCRIPTS.items():
+        if f'class="{kind}"' in context.get("body", ""):
+            for script in scripts:
+                app.add_js_file(script, loading_method="defer")
 
 
 def drop_thebe(
