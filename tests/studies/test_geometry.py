@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_networks import generator
 from tiny import TINY, tiny_dataset
+from torch.nn import functional
 
 from bnn_geometry import training
 from bnn_geometry.data import datasets
@@ -116,19 +117,19 @@ def test_tables_hold_every_control_of_every_layer_and_filter(made):
     assert found.settings["command"].endswith("runs/binary --images 50 --error-images 40")
 
 
-def test_first_layer_is_measured_again_from_its_patches(made):
+def test_first_layer_is_shown_with_patches_of_its_images(made):
     found, run, dataset, _ = made["binary"]
     pixels = found.patches.drop(columns="image").to_numpy()
-    x = np.where(pixels < 0, 0, pixels * 2 / 255 - 1)
     layer = weight_layers(run.network())["conv1"]
     w = found.first_layer.drop(columns="filter").to_numpy()
     np.testing.assert_allclose(w, layer.weight.detach().flatten(1), rtol=1e-4)
-    # every patch is one of its image: with its centre, that is some pixel of it
-    images = dataset.test.sample(50, geometry.SEED).images
+    # every patch is one of its image, and −1 is where the convolution pads
+    images = dataset.test.sample(50, geometry.SEED).images.float()
+    padded = functional.pad(images, (1, 1, 1, 1), value=-1)
+    assert (pixels < 0).any()
     for row, image in zip(pixels, found.patches["image"], strict=True):
-        centre = row.reshape(3, 3, 3)[:, 1, 1]
-        assert (centre == images[image].flatten(1).numpy().T).all(1).any()
-    assert x.shape == (30, 27)
+        patches = functional.unfold(padded[image], 3).T.numpy()
+        assert (patches == row).all(1).any()
     assert made["continuous"][0].patches is None
 
 

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from bnn_geometry.networks.layers import BinaryConv2d, weight_layers
 from bnn_geometry.probing.layer_inputs import LayerInput, LayerSample, _patches, observe
 
+SHORT = 256
+"""Inputs below which a vector counts for less: pixels vary so much between the places of an image
+that, of the first layer's patches, ten thousand leave an error in r twice that of the images."""
+
 
 @dataclass(frozen=True)
 class LayerVectors:
@@ -47,8 +51,9 @@ def draw_vectors(
     """Draw input vectors of every weight layer at random, in one run of the network.
 
     Every image gives the same number of them: the least that makes ``vectors`` at the places of a
-    convolution, one to a dense layer. Nothing is computed from them here: all that is asked of a
-    layer afterwards, of any weights, is asked of the same vectors.
+    convolution (:data:`SHORT` / n times as many where they are short), one to a dense layer.
+    Nothing is computed from them here: all that is asked of a layer afterwards, of any weights, is
+    asked of the same vectors.
 
     Parameters
     ----------
@@ -72,7 +77,9 @@ def draw_vectors(
     """
     layers, count = weight_layers(network), len(images)
     each = {
-        name: -(-vectors // max(count, 1)) if isinstance(layer, BinaryConv2d) else 1
+        name: -(-vectors * max(1, SHORT // layer.fan_in) // max(count, 1))
+        if isinstance(layer, BinaryConv2d)
+        else 1
         for name, layer in layers.items()
     }
     places = {name: torch.rand(count, k, generator=generator) for name, k in each.items()}

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.studies import geometry_errors, geometry_layers, geometry_pictures, sweep
+from bnn_geometry.studies import geometry_errors, geometry_layers, sweep
 from bnn_geometry.studies.images import images as study_images
 from bnn_geometry.studies.images import provenance
 from bnn_geometry.training import runs
@@ -188,9 +188,9 @@ def part(
         dataset.train.sample(TRAIN_IMAGES, SEED),
         vectors=VECTORS,
         draws=SHUFFLES,
+        patches=PATCHES,
         seed=SEED,
     )
-    tables |= geometry_pictures.first_layer(network, test.images, patches=PATCHES, seed=SEED)
     return {key: _short(table) for key, table in tables.items()}
 
 

@@ -30,7 +30,7 @@ from bnn_geometry.probing.pair_correlation import (
 )
 from bnn_geometry.probing.vectors import LayerVectors, draw_vectors
 from bnn_geometry.probing.weight_pairs import MEASURED, SHUFFLED, WeightPair, weight_pairs
-from bnn_geometry.studies.geometry_pictures import cloud
+from bnn_geometry.studies.geometry_pictures import cloud, first_layer
 
 WEIGHTS, ACTIVATIONS = "weights", "activations"
 WHITE, PERMUTED, RANDOM_SIGNS = "white inputs", "permuted inputs", "random signs"
@@ -256,6 +256,7 @@ def layer_tables(
     *,
     vectors: int,
     draws: int,
+    patches: int,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
     """All that is measured of a network's layers, for :mod:`bnn_geometry.studies.geometry`.
@@ -269,6 +270,8 @@ def layer_tables(
         Of each convolution at least, from either.
     draws : int
         Of controls that are drawn.
+    patches : int
+        That enter the first layer, to be shown.
     seed : int
         Of every random choice.
     """
@@ -282,10 +285,13 @@ def layer_tables(
             *("layers", "filters", "inputs", "directions", "readout", "clouds", "cloud_axes"),
         )
     }
+    shown: dict[str, pd.DataFrame] = {}
     for name, layer in weight_layers(network).items():
         mine, other = inputs.pop(name), others.pop(name)  # large: each goes once it was used
         w = layer.weight.detach().flatten(1).double().cpu()
         b = binarize(w)
+        if not made["layers"]:
+            shown = first_layer(layer, mine.first(patches))
         found = _Layer(name, layer.fan_in, len(test.images))
         products = _compare(found, layer, mine, generator=generator, draws=draws)
         _closed(found, w, b, mine.x)
@@ -318,7 +324,7 @@ def layer_tables(
         readout["train_images"], readout["images"] = len(fit.x), len(judge.x)
         made["readout"].append(readout)
     made["inputs"] = [pd.DataFrame(made["inputs"])]
-    return {key: pd.concat(tables, ignore_index=True) for key, tables in made.items()}
+    return shown | {key: pd.concat(tables, ignore_index=True) for key, tables in made.items()}
 
 
 def untrained_tables(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bnn_geometry.networks.layers import BinaryConv2d, weight_layers
+from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
 from bnn_geometry.probing.joint_statistics import JointHistogram
-from bnn_geometry.probing.vectors import draw_vectors
+from bnn_geometry.probing.layer_inputs import LayerSample
 
 CELLS = ["comparison", "layer", "first", "second", "count"]
 AXES = ["comparison", "layer", "first_width", "second_width"]
@@ -47,8 +46,15 @@ def cloud(
     return table.assign(comparison=comparison, layer=name)[CELLS], axes
 
 
-def first_layer(network: nn.Module, images: Tensor, *, patches: int, seed: int) -> dict:
-    """The first layer's weights, and pixels that enter it: clouds of any of its filters.
+def first_layer(layer: BinaryLinear | BinaryConv2d, sample: LayerSample) -> dict[str, pd.DataFrame]:
+    """A first layer's weights, and pixels that enter it: clouds of any of its filters.
+
+    Parameters
+    ----------
+    layer : BinaryLinear or BinaryConv2d
+        That pixels enter.
+    sample : LayerSample
+        Of its inputs.
 
     Returns
     -------
@@ -57,19 +63,12 @@ def first_layer(network: nn.Module, images: Tensor, *, patches: int, seed: int) 
         where the convolution pads; x = 2p/255 − 1, and 0 there. ``first_layer``: filter, and its
         latent weights w0, w1, … Nothing where the layer has more than 100 inputs.
     """
-    name, layer = next(iter(weight_layers(network).items()))
-    if layer.fan_in > 100 or not isinstance(layer, BinaryConv2d):
+    if layer.fan_in > 100:
         return {}
-    generator = torch.Generator().manual_seed(seed)
-    images = images[:patches]
-    found = draw_vectors(network, images, vectors=patches, generator=generator)[name]
-    x = found.x[:patches]
-    pixels = ((x.double() + 1) * 127.5).round()
-    padded = (x == 0).numpy()  # no pixel is: 2p = 255 has no solution
-    table = pd.DataFrame(pixels.long().numpy(), columns=[f"p{i}" for i in range(x.shape[1])])
-    table = table.mask(padded, -1)
-    table.insert(0, "image", found.image[:patches].numpy())
-    w = layer.weight.detach().flatten(1).double().cpu().numpy()
-    weights = pd.DataFrame(w, columns=[f"w{i}" for i in range(w.shape[1])])
-    weights.insert(0, "filter", range(len(w)))
+    pixels = ((sample.x.double() + 1) * 127.5).round().long()
+    padded = (sample.x == 0).numpy()  # no pixel is: 2p = 255 has no solution
+    table = pd.DataFrame(pixels.numpy()).add_prefix("p").mask(padded, -1)
+    table.insert(0, "image", sample.image.numpy())
+    weights = pd.DataFrame(layer.weight.detach().flatten(1).double().cpu().numpy()).add_prefix("w")
+    weights.insert(0, "filter", range(len(weights)))
     return {"patches": table, "first_layer": weights}
