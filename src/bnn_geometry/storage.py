@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -162,6 +163,9 @@ def read_manifest(folder: Path, name: str, files: Iterable[str], *, remedy: str)
     values = json.loads((folder / name).read_text(encoding="utf-8"))
     hashes = values["sha256"]
     found = {name: _own_hash(values, name)}
+    for file in hashes:
+        if not re.fullmatch(r"\w[\w.-]*", file):
+            raise ValueError(f"{name} names a file {file!r:.60}, which is none beside it")
     for file in dict.fromkeys([*files, *hashes]):
         if file not in found:
             found[file] = file_hash(folder / file)
