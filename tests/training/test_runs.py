@@ -6,25 +6,26 @@ import pickle
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny import TINY, same_state, tiny_dataset
 
 from bnn_geometry import storage
+from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.errors import UserError
 from bnn_geometry.training import int8, listing, loop, runs
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
-from bnn_geometry.training.recipes import FAST_CIFAR10
+from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
 
 RECIPE = TINY["mlp"].with_(width=1 / 256, validation_images=10)
 CONVNET = TINY["convnet"].with_(epochs=1, width=1 / 64)
@@ -293,12 +294,11 @@ def test_what_is_said_of_the_images_is_plain_text(written):
     assert runs.read(written).data["title"] == "a_b ?img src=x? ??frac? ?c? ?d?(e)"
 
 
-def leaves(value, at=()):
-    if isinstance(value, dict) and value:
-        return [leaf for key, inner in value.items() for leaf in leaves(inner, (*at, key))]
-    return [at]
-
-
+PLACES = [
+    *(("recipe", field.name) for field in fields(Recipe)),
+    *(("data", field.name) for field in fields(Provenance)),
+    *((name,) for name in ("seed", "data", "kept_epoch", "seconds", "threads", "precision")),
+]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
@@ -307,24 +307,29 @@ ANYTHING = st.recursive(
 
 
 @settings(deadline=None, max_examples=20)
-@given(place=st.integers(0, 1000), value=ANYTHING)
+@given(place=st.sampled_from(PLACES), value=ANYTHING)
+@example(place=("seconds",), value=None)
+@example(place=("data", "title"), value=1)
+@example(place=("recipe", "name"), value="mine")
 def test_a_run_with_any_value_in_any_place_is_a_run_or_a_sentence(original, place, value):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copytree(original, Path(folder) / "run"))
         settings = json.loads((path / "recipe.json").read_text())
         info = json.loads((path / "run.json").read_text())
         del info["sha256"]
-        places = [(top, leaf) for top in (settings, info) for leaf in leaves(top)]
-        top, (*parents, last) = places[place % len(places)]
+        *parents, last = place
+        top = settings if place[0] in settings else info
         for key in parents:
             top = top[key]
         top[last] = value
         sealed(path, recipe_json=json.dumps(settings), info=info)
         with suppress(UserError):
             run = runs.read(path)
-            assert Path(runs.name(run.recipe, run.seed)).name == runs.name(run.recipe, run.seed)
             run.network()
             assert list(listing.published_runs(Path(folder)).index) == ["run"]
+            name = runs.name(run.recipe, run.seed)
+            assert Path(name).name == name
+            assert type(run.data["title"]) is str
 
 
 @pytest.mark.parametrize("data", [None, 1, {}, {"title": "Noise"}])
