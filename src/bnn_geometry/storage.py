@@ -44,6 +44,11 @@ def versions() -> dict[str, str]:
     }
 
 
+def is_word(text: object) -> bool:
+    """Whether a name of files or layers is one that is safe as a path and on a page."""
+    return isinstance(text, str) and re.fullmatch(r"\w[\w.-]*", text) is not None
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of files, is on the disk."""
     folder = path.is_dir()
@@ -164,7 +169,7 @@ def read_manifest(folder: Path, name: str, files: Iterable[str], *, remedy: str)
     hashes = values["sha256"]
     found = {name: _own_hash(values, name)}
     for file in hashes:
-        if not re.fullmatch(r"\w[\w.-]*", file):
+        if not is_word(file):
             raise ValueError(f"{name} names a file {file!r:.60}, which is none beside it")
     for file in dict.fromkeys([*files, *hashes]):
         if file not in found:

@@ -2,7 +2,7 @@
 
 ``config-inited`` (before myst-nb: register ``.py``) → ``env-get-outdated`` (execute the stale
 chapters; name the pages to read again) → ``source-read`` (hand over the executed notebook) →
-``html-page-context`` (offer it for download).
+``html-page-context`` and ``build-finished`` (offer it for download).
 """
 
 from __future__ import annotations
@@ -217,13 +217,19 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
 def offer_download(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """html-page-context: put the executed notebook beside the page's source, for its button."""
-    if pagename not in getattr(app, "_papermill_keys", {}):
+    """html-page-context: name the executed notebook for the page's button."""
+    if pagename in getattr(app, "_papermill_keys", {}):
+        context["ipynb_source"] = f"{pagename}.ipynb"
+
+
+def copy_notebooks(app: Sphinx, exception: Exception | None) -> None:
+    """build-finished: what the buttons offer, when Sphinx has put the chapters' own texts there."""
+    if exception is not None or app.builder.format != "html":
         return
-    target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_store(app).path(pagename), target)
-    context["ipynb_source"] = f"{pagename}.ipynb"
+    for name in getattr(app, "_papermill_keys", {}):
+        target = Path(app.outdir) / "_sources" / f"{name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_store(app).path(name), target)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -247,4 +253,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", hand_over)
     app.connect("doctree-resolved", render.typeset_numbers)
     app.connect("html-page-context", offer_download, priority=100)
+    app.connect("build-finished", copy_notebooks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -288,7 +287,7 @@ def _numbers(file: Path, needed: Iterable[str], *, text: str = "") -> pd.DataFra
             raise ValueError(f"{file.name} has no column {name}")
     for name, column in table.items():
         words = [str(name), *(map(str, column.unique()) if name == text else ())]
-        if not all(re.fullmatch(r"\w[\w.-]*", word) for word in words):
+        if not all(map(storage.is_word, words)):
             raise ValueError(f"{file.name} has names that are no words in column {name!r:.60}")
         if name != text and not (column.dtype.kind in "if" or column.isna().all()):
             raise ValueError(f"{file.name} has something else than numbers in column {name}")
