@@ -40,6 +40,22 @@ STORE = ".executed"
 does not throw away an hour of computing."""
 
 
+SETTINGS: tuple[tuple[str, Any, tuple[type, ...]], ...] = (
+    ("packages", [], (list, tuple)),
+    ("libraries", [], (list, tuple)),
+    ("parameters", {}, (dict,)),
+    ("variant", "", (str,)),
+    ("fingerprints", {}, (dict,)),
+    ("folders", {}, (dict,)),
+    ("environment", {}, (dict,)),
+    ("budgets", {}, (dict,)),
+    ("timeout", 900, (int, float, type(None))),
+    ("jobs", 2, (int,)),
+    ("render", [], (list, tuple)),
+)
+"""Names after ``papermill_``, defaults and kinds."""
+
+
 def stop(message: str) -> NoReturn:
     """End the build with one error for each line of the message, and no traceback."""
     for line in message.splitlines():
@@ -86,6 +102,11 @@ def _rendering(config: Config) -> str:
 
 def configure(app: Sphinx, config: Config) -> None:
     """config-inited, before myst-nb: read ``.py`` as notebooks; one build at a time."""
+    for name, _, kinds in SETTINGS:  # of a text, each letter would be a package
+        value = getattr(config, f"papermill_{name}")
+        if not isinstance(value, kinds):
+            known = " or ".join(kind.__name__ for kind in kinds)
+            stop(f"papermill_{name} in the configuration is {known}, which {value!r:.60} is not.")
     config.nb_custom_formats = {
         **config.nb_custom_formats,
         ".py": ["nbformat.reads", {"as_version": 4}],
@@ -234,19 +255,7 @@ def copy_notebooks(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register settings (README.md has a table of them) and what is done at which event."""
-    for name, default, kinds in (
-        ("packages", [], (list, tuple)),
-        ("libraries", [], (list, tuple)),
-        ("parameters", {}, (dict,)),
-        ("variant", "", (str,)),
-        ("fingerprints", {}, (dict,)),
-        ("folders", {}, (dict,)),
-        ("environment", {}, (dict,)),
-        ("budgets", {}, (dict,)),
-        ("timeout", 900, (int, float, type(None))),
-        ("jobs", 2, (int,)),
-        ("render", [], (list, tuple)),
-    ):
+    for name, default, kinds in SETTINGS:
         app.add_config_value(f"papermill_{name}", default, "", types=kinds)
     app.connect("config-inited", configure, priority=100)
     app.connect("env-get-outdated", execute_stale)
