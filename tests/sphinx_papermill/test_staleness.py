@@ -1,11 +1,8 @@
 """What enters a chapter's key, and what counts as a result; without a build."""
 
 import json
-<<<<<<< HEAD
 import os
-=======
 import sysconfig
->>>>>>> 4c6e409 (What comes from outside is plain text; a study replaces its own tables alone and is told so before its work)
 from pathlib import Path
 
 import pytest
