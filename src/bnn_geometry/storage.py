@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -45,6 +46,11 @@ def versions() -> dict[str, str]:
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+def is_word(text: object) -> bool:
+    """Whether a name of files or layers is one that is safe as a path and on a page."""
+    return isinstance(text, str) and re.fullmatch(r"\w[\w.-]*", text) is not None
 
 
 def sync(path: Path) -> None:
@@ -166,6 +172,9 @@ def read_manifest(folder: Path, name: str, files: Iterable[str], *, remedy: str)
     values = json.loads((folder / name).read_text(encoding="utf-8"))
     hashes = values["sha256"]
     found = {name: _own_hash(values, name)}
+    for file in hashes:
+        if not is_word(file):
+            raise ValueError(f"{name} names a file {file!r:.60}, which is none beside it")
     for file in dict.fromkeys([*files, *hashes]):
         if file not in found:
             found[file] = file_hash(folder / file)

@@ -2,7 +2,7 @@
 
 ``config-inited`` (before myst-nb: register ``.py``) → ``env-get-outdated`` (execute the stale
 chapters; name the pages to read again) → ``source-read`` (hand over the executed notebook) →
-``html-page-context`` (offer it for download).
+``html-page-context`` and ``build-finished`` (offer it for download).
 """
 
 from __future__ import annotations
@@ -38,6 +38,22 @@ SUFFIXES = (".py", ".ipynb")
 STORE = ".executed"
 """Folder of the results beside the chapters: outside ``_build``, so that ``jupyter-book clean``
 does not throw away an hour of computing."""
+
+
+SETTINGS: tuple[tuple[str, Any, tuple[type, ...]], ...] = (
+    ("packages", [], (list, tuple)),
+    ("libraries", [], (list, tuple)),
+    ("parameters", {}, (dict,)),
+    ("variant", "", (str,)),
+    ("fingerprints", {}, (dict,)),
+    ("folders", {}, (dict,)),
+    ("environment", {}, (dict,)),
+    ("budgets", {}, (dict,)),
+    ("timeout", 900, (int, float, type(None))),
+    ("jobs", 2, (int,)),
+    ("render", [], (list, tuple)),
+)
+"""Names after ``papermill_``, defaults and kinds."""
 
 
 def stop(message: str) -> NoReturn:
@@ -86,6 +102,11 @@ def _rendering(config: Config) -> str:
 
 def configure(app: Sphinx, config: Config) -> None:
     """config-inited, before myst-nb: read ``.py`` as notebooks; one build at a time."""
+    for name, _, kinds in SETTINGS:  # of a text, each letter would be a package
+        value = getattr(config, f"papermill_{name}")
+        if not isinstance(value, kinds):
+            known = " or ".join(kind.__name__ for kind in kinds)
+            stop(f"papermill_{name} in the configuration is {known}, which {value!r:.60} is not.")
     config.nb_custom_formats = {
         **config.nb_custom_formats,
         ".py": ["nbformat.reads", {"as_version": 4}],
@@ -217,34 +238,29 @@ def hand_over(app: Sphinx, docname: str, source: list[str]) -> None:
 def offer_download(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """html-page-context: put the executed notebook beside the page's source, for its button."""
-    if pagename not in getattr(app, "_papermill_keys", {}):
+    """html-page-context: name the executed notebook for the page's button."""
+    if pagename in getattr(app, "_papermill_keys", {}):
+        context["ipynb_source"] = f"{pagename}.ipynb"
+
+
+def copy_notebooks(app: Sphinx, exception: Exception | None) -> None:
+    """build-finished: what the buttons offer, when Sphinx has put the chapters' own texts there."""
+    if exception is not None or app.builder.format != "html":
         return
-    target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_store(app).path(pagename), target)
-    context["ipynb_source"] = f"{pagename}.ipynb"
+    for name in getattr(app, "_papermill_keys", {}):
+        target = Path(app.outdir) / "_sources" / f"{name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_store(app).path(name), target)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register settings (README.md has a table of them) and what is done at which event."""
-    for name, default, kinds in (
-        ("packages", [], (list, tuple)),
-        ("libraries", [], (list, tuple)),
-        ("parameters", {}, (dict,)),
-        ("variant", "", (str,)),
-        ("fingerprints", {}, (dict,)),
-        ("folders", {}, (dict,)),
-        ("environment", {}, (dict,)),
-        ("budgets", {}, (dict,)),
-        ("timeout", 900, (int, float, type(None))),
-        ("jobs", 2, (int,)),
-        ("render", [], (list, tuple)),
-    ):
+    for name, default, kinds in SETTINGS:
         app.add_config_value(f"papermill_{name}", default, "", types=kinds)
     app.connect("config-inited", configure, priority=100)
     app.connect("env-get-outdated", execute_stale)
     app.connect("source-read", hand_over)
     app.connect("doctree-resolved", render.typeset_numbers)
     app.connect("html-page-context", offer_download, priority=100)
+    app.connect("build-finished", copy_notebooks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -167,41 +168,55 @@ def _content(notebook: Mapping[str, Any]) -> str:
     )
 
 
-def _without_paths(notebook: dict[str, Any]) -> None:
-    # Nobody who gets the notebook has to know where it was made.
+def _without_paths(notebook: dict[str, Any], book: Path) -> None:
+    # Nobody who gets the notebook has to know where it was made: of files of the book, of its
+    # project and of what is installed the relative path stays, as in a warning that names one.
     notebook["metadata"].pop("papermill", None)
-    home = os.path.expanduser("~").rstrip("/")  # in a container perhaps "/", or not known
-    place = re.compile(re.escape(home) + r"(?=[/\\\s\"':]|$)")
-    if not os.path.isabs(home):
-        return
+    places = {*sys.path}
+    for folder in (book.absolute(), book.resolve()):
+        places |= {str(folder), str(folder.parent)}
+    known = [re.escape(p) for p in sorted(places, key=len, reverse=True) if len(Path(p).parts) > 2]
+    end = r"(?:[/\\]|(?![\w.-]))"
+    inside = re.compile(rf"(?<![\w.-])(?:{'|'.join(known)}){end}")
+    at_home = os.path.expanduser("~").rstrip("/")  # in a container perhaps "/", or not known
+    home = re.compile(rf"(?<![\w.-]){re.escape(at_home)}(?![\w.-])")
+    cell = re.compile(r"[^\s\"'<>]*[/\\]ipykernel_\d+[/\\]\d+\.py")
 
     def clean(value: Any) -> Any:
         if isinstance(value, list):
             return [clean(part) for part in value]
-        return place.sub("~", value) if isinstance(value, str) else value
+        if isinstance(value, dict):
+            return {key: clean(part) for key, part in value.items()}
+        if not isinstance(value, str):
+            return value
+        value = cell.sub("cell", value)
+        value = inside.sub(lambda m: "" if m[0][-1] in "/\\" else ".", value)
+        return home.sub("~", value) if os.path.isabs(at_home) else value
 
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
+    for one in notebook["cells"]:
+        for output in one.get("outputs", []):
             for key in ("text", "traceback", "evalue"):
                 if key in output:
                     output[key] = clean(output[key])
             for kind, value in output.get("data", {}).items():
-                if kind.startswith("text/") or kind.endswith(("+xml", "text/plain")):
+                if kind.startswith(("text/", "application/")) or kind.endswith("+xml"):
                     output["data"][kind] = clean(value)
 
 
-def seal(path: Path, record: Mapping[str, Any] | None = None) -> None:
+def seal(path: Path, book: Path, record: Mapping[str, Any] | None = None) -> None:
     """Give an executed notebook its record and a hash of its content; paths of the machine go.
 
     Parameters
     ----------
     path : Path
         Of the notebook, which is written anew.
+    book : Path
+        The book's folder.
     record : mapping, optional
         What its metadata will say besides.
     """
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    _without_paths(notebook)
+    _without_paths(notebook, book)
     own = notebook["metadata"].setdefault(HEADER, {})
     own.update(record or {})
     own["content"] = _content(notebook)
@@ -245,7 +260,7 @@ class Store:
 
     def keep(self, name: str, executed: Path, record: Mapping[str, Any]) -> None:
         """Move an executed notebook into the store, with its record in the metadata."""
-        seal(executed, record)
+        seal(executed, self.root.parent, record)
         os.replace(executed, self.path(name))  # whole or not at all
         self.failed_path(name).unlink(missing_ok=True)
 

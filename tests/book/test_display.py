@@ -86,6 +86,20 @@ def test_an_origin_makes_titles_and_the_last_line_of_captions(displayed):
     assert display.Origin().line == ""
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["cifar10<img src=x onerror=alert(1)>.tar", "cifar10$\\frac$.tar", "cifar10`{x}`*[a](b)*\n# T"],
+)
+def test_a_name_from_outside_is_nothing_but_text(name, displayed):
+    data = Provenance("cifar10", "folder", name, name, None, "0" * 64, 1, 1)
+    made = figure()
+    made.suptitle(display.Origin(data, 5).title)
+    display.show(made, "fig-x", "A line.", display.Origin(data), alt="A line.")
+    caption = displayed[-1][1]["bnn_geometry"]["figure"]["caption"]
+    assert caption.startswith("A line. Cifar10")
+    assert not set("<>&$\\`*[]{}#\n") & set(caption + data.detail)
+
+
 # --- numbers ------------------------------------------------------------------------------------
 
 

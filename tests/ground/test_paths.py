@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_geometry import paths
@@ -57,6 +57,7 @@ def places():
     ]
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     values=st.lists(
         st.sampled_from(["", "images", "~/runs", "a b/c", "../up", ".", " ", "/given", "$HOME"]),

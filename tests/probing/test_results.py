@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_geometry import paths, training
+from bnn_geometry import paths, storage, training
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import BinaryLinear
@@ -64,6 +64,27 @@ def test_what_was_edited_is_not_believed(found, tmp_path, name):
     content[place] ^= 1
     file.write_bytes(content)
     with pytest.raises(UserError, match=f"{name} is not the file that probe.json describes"):
+        results.read(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.update(bins=10**12), "cannot have 1000000000000 bins"),
+        (lambda values: values.update(bins="many"), "cannot have 'many' bins"),
+        (lambda values: values["statistics"]["weights"][0].update(layer="../x"), "row of '../x'"),
+        (lambda values: values["statistics"]["weights"][0].update(r="high"), "makes no sense"),
+        (lambda values: values["statistics"].update(weights=3), "cannot be read"),
+        (lambda values: values["data"].update(title=3), "the title of images cannot be 3"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence(found, tmp_path, change, message):
+    results.write(tmp_path / "m", found)
+    values = json.loads((tmp_path / "m" / results.FILE).read_text())
+    del values["sha256"]
+    change(values)
+    storage.write_manifest(tmp_path / "m", results.FILE, values, [results.ARRAYS])
+    with pytest.raises(UserError, match=message):
         results.read(tmp_path / "m")
 
 

@@ -5,6 +5,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 import sphinx_papermill
 from sphinx_papermill import extension
@@ -63,3 +66,14 @@ def test_the_readmes_book_is_whole(tmp_path):
     page = (tmp_path / "_build" / "html" / "dice.html").read_text(encoding="utf-8")
     assert "a mean of 3." in page
     assert "How this page was made" in page
+
+
+@pytest.mark.parametrize(("name", "value"), [("packages", "numpy"), ("timeout", "long")])
+def test_a_setting_of_another_kind_stops_the_build(name, value, monkeypatch):
+    said = []
+    monkeypatch.setattr(extension.LOGGER, "error", said.append)
+    settings = {f"papermill_{key}": default for key, default, _ in extension.SETTINGS}
+    config = SimpleNamespace(**settings | {f"papermill_{name}": value})
+    with pytest.raises(SystemExit):
+        extension.configure(None, config)
+    assert said[0].startswith(f"papermill_{name} in the configuration is ")

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 from docutils import nodes
 from docutils.utils import new_document
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from papermill.translators import PythonTranslator
 
@@ -69,6 +69,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(own=VALUES, other=VALUES, value=VALUES)
 @example(own="größe", other="a  # b", value='"quoted\\" \n\' {level}')
 def test_any_value_reaches_the_kernel_and_the_page(own, other, value):

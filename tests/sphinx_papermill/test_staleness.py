@@ -2,6 +2,7 @@
 
 import json
 import os
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -161,14 +162,22 @@ def test_code_that_a_chapter_reaches_must_be_python(chapter, sources, tmp_path, 
 
 @pytest.fixture
 def kept(tmp_path):
-    store = Store(tmp_path / ".executed", "small")
+    store = Store(tmp_path / "book" / ".executed", "small")
     store.folder.mkdir(parents=True)
     home = Path.home()
+    installed = f"{sysconfig.get_path('purelib')}/torch/x.py"
+    lines = [f"{home}/x", f"{home}less", f"/mnt{home}/x", f"file://{home}", str(tmp_path)]
+    lines += [f"{tmp_path}/runs/a", f"{tmp_path}er/x", f"{installed}:3: UserWarning: old"]
+    lines += ["/var/tmp/ipykernel_12/345.py:1: UserWarning: old"]
     outputs = [
-        {"output_type": "stream", "text": [f"{home}/x\n", f"{home}less\n"]},
+        {"output_type": "stream", "text": [f"{line}\n" for line in lines]},
         {
             "output_type": "display_data",
-            "data": {"text/plain": f"'{home}'", "image/png": f"{home}/"},
+            "data": {
+                "text/plain": f"'{home}'",
+                "image/png": f"{home}/",
+                "application/json": {"at": [f"{tmp_path}/book/x"]},
+            },
         },
     ]
     notebook = {
@@ -203,9 +212,16 @@ def test_a_result_has_a_key_until_somebody_edits_it(kept):
 def test_a_result_does_not_tell_where_it_was_made(kept):
     notebook = json.loads(kept.path("one").read_text())
     stream, display = notebook["cells"][0]["outputs"]
-    home = str(Path.home())
-    assert stream["text"] == ["~/x\n", f"{home}less\n"]
-    assert display["data"] == {"text/plain": "'~'", "image/png": f"{home}/"}
+    home, made = str(Path.home()), kept.root.parent.parent
+    assert stream["text"] == [
+        *("~/x\n", f"{home}less\n", f"/mnt{home}/x\n", "file://~\n", ".\n", "runs/a\n"),
+        *(f"{made}er/x\n", "torch/x.py:3: UserWarning: old\n", "cell:1: UserWarning: old\n"),
+    ]
+    assert display["data"] == {
+        "text/plain": "'~'",
+        "image/png": f"{home}/",
+        "application/json": {"at": ["x"]},
+    }
     assert "papermill" not in notebook["metadata"]
 
 

@@ -1,5 +1,6 @@
 """A study ends with the same tables, whoever ran its parts and however often it was killed."""
 
+import gc
 import importlib.util
 import io
 import os
@@ -133,6 +134,25 @@ def test_what_cannot_be_run_here_is_told_before_anything_is(folder, tmp_path):
         sweep.run_study(study, tmp_path / "file" / "work", jobs=1)
     with pytest.raises(UserError, match="--jobs must be at least 1, not 0"):
         run(study, tmp_path, jobs=0)
+    assert made(folder)[0] == 0
+
+
+def test_study_refused_in_the_middle_leaves_nothing_behind(folder, tmp_path, monkeypatch, capfd):
+    def refuse(*_):
+        raise UserError("There is no room.")
+
+    monkeypatch.setattr(sweep, "_keep", refuse)
+    with pytest.raises(UserError, match="There is no room"):
+        run(small_studies.study(folder), tmp_path, jobs=2)
+    gc.collect()
+    assert "ignored" not in capfd.readouterr().err
+
+
+def test_what_must_not_be_replaced_is_told_before_the_work(folder, tmp_path):
+    study, out = small_studies.study(folder, parts=1), tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(UserError, match=f"something else than the study {study.name} at"):
+        sweep.make(study, tmp_path / "work", out, jobs=1)
     assert made(folder)[0] == 0
 
 

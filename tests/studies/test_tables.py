@@ -63,9 +63,26 @@ def test_rows_made_with_other_versions_are_not_added_to():
 
 
 def test_no_other_folder_gives_way(tmp_path):
-    (tmp_path / "letters").mkdir()
-    with pytest.raises(UserError, match="something else than a study"):
-        tables.write(tmp_path / "letters", FOUND)
+    for name, spoil in (
+        ("letters", lambda path: (path / tables.FILE).unlink()),
+        ("other", lambda path: tables.write_tables(path, {}, {"study": "others"})),
+        ("more", lambda path: (path / "notes.txt").touch()),
+        ("broken", lambda path: (path / tables.FILE).write_text("[]")),
+    ):
+        tables.write(tmp_path / name, FOUND)
+        spoil(tmp_path / name)
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
+        with pytest.raises(UserError, match="something else than the study draws at"):
+            tables.write(tmp_path / name, FOUND)
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
+
+
+def test_what_is_said_of_the_images_is_plain_text(tmp_path):
+    tables.write(tmp_path / "a", replace(FOUND, data={"title": "<b>$x$", "images": 3}))
+    assert tables.read(tmp_path / "a").data == {"title": "?b??x?", "images": 3}
+    tables.write(tmp_path / "b", replace(FOUND, data=["title"]))
+    with pytest.raises(UserError, match="describes no published study"):
+        tables.read(tmp_path / "b")
 
 
 def test_published_studies_are_whole_and_as_they_would_be_written():

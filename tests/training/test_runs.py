@@ -4,23 +4,28 @@ import json
 import math
 import pickle
 import shutil
-from dataclasses import replace
+import tempfile
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny import TINY, same_state, tiny_dataset
 
 from bnn_geometry import storage
+from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.errors import UserError
-from bnn_geometry.training import code, int8, loop, runs
+from bnn_geometry.training import code, int8, listing, loop, runs
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
-from bnn_geometry.training.recipes import FAST_CIFAR10
+from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
 
 RECIPE = TINY["mlp"].with_(width=1 / 256, validation_images=10)
 CONVNET = TINY["convnet"].with_(epochs=1, width=1 / 64)
@@ -95,6 +100,7 @@ def test_history_of_any_numbers_comes_back_bit_for_bit(trained, tmp_path):
     values = rng.random(1000) * 10.0 ** rng.integers(-300, 300, 1000)
     values[:4] = [0.1 + 0.2, math.nan, 5e-324, 1 / 3]
     history = pd.DataFrame({"epoch": range(1, 1001), "loss": values})
+    history = history.assign(train_error=0.5, test_error=math.nan)
     runs.write(tmp_path / "h", replace(trained, history=history), RECIPE, SEED, tiny_dataset())
     pd.testing.assert_frame_equal(runs.read(tmp_path / "h").history, history, check_exact=True)
 
@@ -259,6 +265,80 @@ def test_history_of_another_kind_is_a_sentence(written, content):
     sealed(written, history_csv=content)
     with pytest.raises(UserError, match="cannot be read"):
         runs.read(written)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text.replace("test_error", "error", 1), "no column test_error"),
+        (lambda text: text.replace("loss", "$loss$", 1), "no column loss"),
+        (lambda text: text.replace("lr", "<b>lr</b>", 1), "names that are no words"),
+        (lambda text: text.replace("\n1,", "\n2,", 1), "twice"),
+        (lambda text: text.replace("\n1,", "\n7,", 1), "not go through the epochs"),
+        (lambda text: text.replace("\n1,", "\n1,x", 1), "else than numbers"),
+    ],
+)
+def test_history_that_makes_no_sense_is_a_sentence(written, spoil, message):
+    text = (written / "history.csv").read_text()
+    sealed(written, history_csv=spoil(text))
+    with pytest.raises(UserError, match=f"cannot be read: history.csv .*{message}"):
+        runs.read(written)
+
+
+def test_manifest_names_files_beside_it_alone(written):
+    info = json.loads((written / "run.json").read_text())
+    (written.parent / "other").write_text("x")
+    names = [*info.pop("sha256"), "../other"]
+    names.remove("run.json")
+    storage.write_manifest(written, "run.json", info, names)
+    with pytest.raises(
+        UserError, match=r"cannot be read: .* '\.\./other', which is none beside it"
+    ):
+        runs.read(written)
+
+
+def test_what_is_said_of_the_images_is_plain_text(written):
+    data = runs.read(written).data
+    sealed(written, info={"data": data | {"title": "a_b <img src=x>\n $\\frac$ `c` [d](e)"}})
+    assert runs.read(written).data["title"] == "a_b ?img src=x? ??frac? ?c? ?d?(e)"
+
+
+PLACES = [
+    *(("recipe", field.name) for field in fields(Recipe)),
+    *(("data", field.name) for field in fields(Provenance)),
+    *((name,) for name in ("seed", "data", "kept_epoch", "seconds", "threads", "precision")),
+]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(deadline=None, max_examples=20)
+@given(place=st.sampled_from(PLACES), value=ANYTHING)
+@example(place=("seconds",), value=None)
+@example(place=("data", "title"), value=1)
+@example(place=("recipe", "name"), value="mine")
+def test_a_run_with_any_value_in_any_place_is_a_run_or_a_sentence(original, place, value):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copytree(original, Path(folder) / "run"))
+        settings = json.loads((path / "recipe.json").read_text())
+        info = json.loads((path / "run.json").read_text())
+        del info["sha256"]
+        *parents, last = place
+        top = settings if place[0] in settings else info
+        for key in parents:
+            top = top[key]
+        top[last] = value
+        sealed(path, recipe_json=json.dumps(settings), info=info)
+        with suppress(UserError):
+            run = runs.read(path)
+            run.network()
+            assert list(listing.published_runs(Path(folder)).index) == ["run"]
+            name = runs.name(run.recipe, run.seed)
+            assert Path(name).name == name
+            assert type(run.data["title"]) is str
 
 
 @pytest.mark.parametrize("data", [None, 1, {}, {"title": "Noise"}])

@@ -146,7 +146,7 @@ def run_chapter(args: argparse.Namespace) -> None:
             environment=environment(),
         ).outcome()
         if partial.exists():
-            staleness.seal(partial)
+            staleness.seal(partial, book)
             partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)

@@ -51,6 +51,13 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
     return changes
 
 
+def _new(folder: str | Path) -> Path:
+    # told before the long run, not after it
+    if Path(folder).exists():
+        raise UserError(f"There is something at {folder} already: choose another folder.")
+    return Path(folder)
+
+
 def _device(name: str | None) -> torch.device:
     # The one that was asked for; else a GPU where there is one.
     import torch
@@ -138,7 +145,7 @@ def publish(args: argparse.Namespace) -> None:
     if args.images < 1:
         raise UserError(f"--images must be at least 1, not {args.images}.")
     run = runs.read(Path(args.run_folder))
-    out = Path(args.out or Path("runs") / runs.name(run.recipe, run.seed))
+    out = _new(args.out or Path("runs") / runs.name(run.recipe, run.seed))
     dataset = data.load(run.recipe.dataset, root=args.data) if not args.without_weights else None
     if dataset is not None and dataset.provenance.fingerprint != run.data["fingerprint"]:
         print(
@@ -171,9 +178,7 @@ def probe(args: argparse.Namespace) -> None:
 
     if args.images < 1:
         raise UserError(f"--images must be at least 1, not {args.images}.")
-    out = Path(args.out) if args.out else None
-    if out is not None and out.exists():  # told before the long run, not after it
-        raise UserError(f"There is something at {out} already: choose another folder.")
+    out = _new(args.out) if args.out else None
     name, root = (args.data, None) if args.data in data.DATASETS else (None, args.data)
     run = runs.read(Path(args.run_folder))
     dataset = data.load(name or run.recipe.dataset, root=root)

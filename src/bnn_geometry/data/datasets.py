@@ -11,7 +11,8 @@ their fingerprint is all that a build with nothing to do needs, and must not cos
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from bnn_geometry.data import cache
@@ -60,6 +61,15 @@ class Split:
         return Split(self.images[order[:count]], self.labels[order[:count]])
 
 
+def plain(text: str) -> str:
+    """A text from outside, such as a file's name, for pages and plots.
+
+    What HTML, Markdown and TeX could read as more than text becomes a question mark, and white
+    space a single blank.
+    """
+    return re.sub(r"[^\w ,.;:()%+=@'/–—-]", "?", " ".join(text.split()))
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where images came from; goes into figure titles, run folders and ledger rows.
@@ -92,6 +102,16 @@ class Provenance:
     fingerprint: str
     train_images: int
     test_images: int
+
+    def __post_init__(self) -> None:
+        """Check every value, and make title and detail :func:`plain`: files say them."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kinds = {"int": int, "str": str}.get(str(field.type), str | None)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise TypeError(f"the {field.name} of images cannot be {value!r:.60}")
+        for name in ("title", "detail"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that JSON can hold."""

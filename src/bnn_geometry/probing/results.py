@@ -16,6 +16,8 @@ from bnn_geometry.probing.dot_products import as_table
 from bnn_geometry.probing.joint_statistics import LayerStatistics
 
 FILE, ARRAYS = "probe.json", "statistics.safetensors"
+MAX_BINS = 10_000
+"""On each axis of a histogram."""
 SCALARS = ("fan_in", "values", "r", "centred_r", "slope", "intercept", "disagreement")
 
 
@@ -112,10 +114,16 @@ def read(path: Path) -> ProbeResults:
         values = storage.read_manifest(path, FILE, [ARRAYS], remedy=remedy)
         arrays = load_file(path / ARRAYS)
         bins = values["bins"]
+        if type(bins) is not int or not 0 < bins <= MAX_BINS:
+            raise ValueError(f"histograms cannot have {bins!r:.60} bins")
         statistics: dict[str, list[LayerStatistics]] = {}
         for comparison, layers in values["statistics"].items():
             statistics[comparison] = []
             for row in layers:
+                numbers = [row[name] for name in SCALARS if row[name] is not None]
+                right = all(type(x) in (int, float) for x in (*numbers, *row["limits"]))
+                if not right or not storage.is_word(row["layer"]):
+                    raise ValueError(f"the row of {row['layer']!r:.60} makes no sense")
                 key = f"{comparison}.{row['layer']}"
                 histogram = np.zeros(bins * bins, dtype=np.int64)
                 histogram[arrays[f"{key}.cells"]] = arrays[f"{key}.counts"]

@@ -13,7 +13,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,14 +111,16 @@ def run_study(
                     joblib.delayed(_Task(key, study.function, dict(study.parts[key])))()
                     for key in missing
                 )
-                for done in _sentences(parallel(tasks), scheduler):
-                    if done.made_with != made_with:
-                        raise UserError(
-                            f"A worker of {scheduler} has another package or other versions than "
-                            "this process: make them the same."
-                        )
-                    _keep(_folder(work, done.key), _identity(study, done.key, made_with), done)
-                    progress.step(done.key, done.seconds)
+                with _closed(_sentences(parallel(tasks), scheduler)) as results:
+                    for done in results:
+                        if done.made_with != made_with:
+                            raise UserError(
+                                f"A worker of {scheduler} has another package or other versions "
+                                "than this process: make them the same."
+                            )
+                        folder = _folder(work, done.key)
+                        _keep(folder, _identity(study, done.key, made_with), done)
+                        progress.step(done.key, done.seconds)
         return _assembled(study, work, made_with)
 
 
@@ -144,10 +147,12 @@ def make(
     Raises
     ------
     UserError
-        As :func:`run_study` does, or if the rows that are there were made with something else.
+        As :func:`run_study` does, if something else is at ``out``, or if the rows that are there
+        were made with something else.
     """
+    tables.check_target(Path(out), study.name)  # told before hours of work, not after
     kept = tables.read(out) if add else None
-    if kept is not None:  # told before hours of work, not after
+    if kept is not None:
         tables.check_addable(
             kept, settings=study.settings, data=study.data, versions=_made_with()["versions"]
         )
@@ -332,7 +337,18 @@ def _backend(scheduler: str | None, jobs: int | None) -> Iterator[None]:
             yield
 
 
-def _sentences(results: Iterable[_Done], scheduler: str | None) -> Iterator[_Done]:
+@contextmanager
+def _closed(results: Generator[_Done, None, None]) -> Iterator[Iterable[_Done]]:
+    # Whatever happens on the way, nothing is left running.
+    try:
+        yield results
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # joblib: ask for less another time
+            results.close()
+
+
+def _sentences(results: Iterable[_Done], scheduler: str | None) -> Generator[_Done, None, None]:
     # What dies on the way is the machine's affair: it is told in a sentence.
     try:
         yield from results

@@ -11,6 +11,7 @@ finished is such a folder, too (:mod:`bnn_geometry.studies.sweep`).
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from bnn_geometry import paths, storage
+from bnn_geometry.data.datasets import plain
 from bnn_geometry.errors import UserError
 from bnn_geometry.training.recipes import Recipe
 
@@ -67,17 +69,38 @@ class Published:
         return Recipe.from_dict(self.settings["recipe"])
 
 
+def check_target(path: Path, study: str) -> None:
+    """Refuse a folder that a study must not replace.
+
+    Raises
+    ------
+    UserError
+        If at ``path`` is anything else than the tables of that very study.
+    """
+    if not path.exists():
+        return
+    try:
+        values = json.loads((path / FILE).read_text(encoding="utf-8"))
+        known = values["study"] == study and {FILE, *values["sha256"]}
+        its_own = known and all(entry.name in known for entry in path.iterdir())
+    except (OSError, ValueError, LookupError, TypeError):
+        its_own = False
+    if not its_own:
+        raise UserError(
+            f"There is something else than the study {study} at {path}: choose another folder."
+        )
+
+
 def write(path: Path, found: Published) -> None:
     """Write a published study; what was at ``path`` gives way once the new folder is whole.
 
     Raises
     ------
     UserError
-        If it cannot be written, or something else than a published study is at ``path``.
+        If it cannot be written, and as :func:`check_target` does.
     """
-    path = Path(path)
-    if path.exists() and not (path / FILE).is_file():
-        raise UserError(f"There is something else than a study at {path}: choose another folder.")
+    path = Path(path).resolve()
+    check_target(path, found.study)
     values = {
         name: getattr(found, name)
         for name in ("study", "settings", "data", "versions", "commit", "code", "seconds")
@@ -108,8 +131,10 @@ def read(path: Path) -> Published:
     path = Path(path)
     tables, values = read_tables(path, remedy="Restore the folder, or run the study again.")
     try:
-        return Published(tables=tables, **values | {"earlier": tuple(values.get("earlier", ()))})
-    except TypeError as error:
+        said = {k: plain(v) if isinstance(v, str) else v for k, v in values["data"].items()}
+        values |= {"data": said, "earlier": tuple(values.get("earlier", ()))}
+        return Published(tables=tables, **values)
+    except (TypeError, LookupError, AttributeError) as error:
         raise UserError(f"{path / FILE} describes no published study.") from error
 
 

@@ -20,6 +20,8 @@ def command(recipe: Recipe, seed: int) -> str:
     >>> command(FAST_CIFAR10.with_(width=0.5, lr=0.001), 2)
     'bnn-geometry train cifar10-convnet --recipe fast --width 0.5 --set lr 0.001 --seed 2'
     """
+    if (recipe.model, recipe.name) not in RECIPES:
+        return ""  # somebody's own
     named = RECIPES[recipe.model, recipe.name].as_dict()
     changed = {k: v for k, v in recipe.as_dict().items() if named[k] != v}
     options = [

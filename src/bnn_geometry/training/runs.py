@@ -16,7 +16,9 @@ weights.
 from __future__ import annotations
 
 import json
+import math
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +46,12 @@ if TYPE_CHECKING:
 
 FILES = ("recipe.json", "history.csv")
 """What every run has; the weights and the measurements are there where run.json has their hash."""
+
+HISTORY = ("epoch", "loss", "train_error", "test_error")
+"""Columns of every history."""
+
+_NUMBER, _TEXT = (int, float), (str,)
+_SAID = {"kept_epoch": (int,), "threads": (int,), "seconds": _NUMBER, "precision": _TEXT}
 
 MEASURED_SEED = 0
 """Which test images are measured is the same for every run, whatever its seed."""
@@ -240,11 +248,13 @@ def read(path: Path) -> Run:
         run = Run(
             recipe=recipe,
             seed=seed,
-            data=info.pop("data"),
-            info=info,
-            history=pd.read_csv(path / "history.csv"),
+            data=Provenance(**info.pop("data")).as_dict(),
+            info=_said(info),
+            history=_numbers(path / "history.csv", HISTORY),
             measurements=(
-                pd.read_csv(path / "measurements.csv") if "measurements.csv" in files else None
+                _numbers(path / "measurements.csv", ("epoch", "n", "r"), text="layer")
+                if "measurements.csv" in files
+                else None
             ),
             weights=(
                 read_state(path / "weights.safetensors", recipe)
@@ -253,13 +263,41 @@ def read(path: Path) -> Run:
             ),
             path=path,
         )
-        Provenance(**run.data)  # what is not one is told here
-        run.kept  # noqa: B018  (likewise)
+        run.kept  # noqa: B018  (that there is one is told here)
     except FileNotFoundError as error:
         raise UserError(f"{path} is not a whole run: {error.filename} is missing.") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"The run in {path} cannot be read: {error}.") from error
     return run
+
+
+def _said(info: dict[str, Any]) -> dict[str, Any]:
+    # what run.json must say for the tables that list runs
+    for name, kinds in _SAID.items():
+        value = info[name]
+        if type(value) not in kinds or (kinds is not _TEXT and not 0 <= value < math.inf):
+            raise ValueError(f"its {name} cannot be {value!r:.60}")
+    return info
+
+
+def _numbers(file: Path, needed: Iterable[str], *, text: str = "") -> pd.DataFrame:
+    # a table of numbers by epoch, and one column of names, which are printed as they are
+    table = pd.read_csv(file)
+    for name in (*needed, *filter(None, [text])):
+        if name not in table:
+            raise ValueError(f"{file.name} has no column {name}")
+    for name, column in table.items():
+        words = [str(name), *(map(str, column.unique()) if name == text else ())]
+        if not all(map(storage.is_word, words)):
+            raise ValueError(f"{file.name} has names that are no words in column {name!r:.60}")
+        if name != text and not (column.dtype.kind in "if" or column.isna().all()):
+            raise ValueError(f"{file.name} has something else than numbers in column {name}")
+    epochs = table["epoch"]
+    if epochs.dtype.kind != "i" or not epochs.is_monotonic_increasing or (epochs < 0).any():
+        raise ValueError(f"{file.name} does not go through the epochs")
+    if not text and not epochs.is_unique:
+        raise ValueError(f"{file.name} has an epoch twice")
+    return table
 
 
 def _settings(file: Path) -> tuple[Recipe, int]:
