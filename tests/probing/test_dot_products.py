@@ -146,7 +146,7 @@ def test_probe_runs_in_evaluation_mode_and_float32_and_leaves_the_network_as_it_
 def test_network_that_computes_no_numbers_is_refused(bad):
     network, images = make("mlp")
     network.norm1.bias.data[0] = bad
-    with pytest.raises(UserError, match="Layer fc2 has dot products that are not finite"):
+    with pytest.raises(UserError, match="What enters layer fc2 is not finite"):
         dot_products.probe_weights(network, images)
 
 

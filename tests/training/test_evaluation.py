@@ -62,7 +62,7 @@ def test_evaluation_leaves_the_network_as_it_was(mode):
 
 def test_evaluation_restores_the_mode_after_an_error():
     network = build_network(TINY["mlp"], 0)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError, match=r"cannot be run on an input of shape \(25, 3, 32, 32\)"):
         evaluate(network, tiny_dataset("convnet").test)
     assert network.training
 

@@ -8,7 +8,23 @@ from typing import TypeVar
 
 from torch import nn
 
+from bnn_geometry.errors import UserError
+
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def copied(network: Network) -> Network:
+    """A copy of a network that shares nothing with it.
+
+    Raises
+    ------
+    UserError
+        If it holds what cannot be copied, such as a weight that is computed from others.
+    """
+    try:
+        return copy.deepcopy(network)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"The network cannot be copied: {error}") from error
 
 
 def replace_modules(
@@ -29,7 +45,7 @@ def replace_modules(
         that one shared by several names stays shared. It is given the copy's module and may keep
         its parameters.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     made: dict[nn.Module, nn.Module] = {}
     for name, module in [*network.named_modules(remove_duplicate=False)]:
         if name and chosen(name, module):
