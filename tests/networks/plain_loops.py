@@ -18,9 +18,12 @@ def vectors(layer, x):
     x = np.asarray(x, dtype=np.float64)
     if isinstance(layer, nn.Linear):
         return x.reshape(len(x), -1, 1, x.shape[-1])
-    pad = [(0, 0), (0, 0), *((p, p) for p in layer.padding)]
-    x = np.pad(x, pad, mode=MODES[layer.padding_mode])
     reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+    pad = {
+        "same": [(r // 2, r - r // 2) for r in reach],
+        "valid": [(0, 0) for _ in reach],
+    }.get(layer.padding) or [(p, p) for p in layer.padding]
+    x = np.pad(x, [(0, 0), (0, 0), *pad], mode=MODES[layer.padding_mode])
     starts = [
         range(0, size - r, s) for size, r, s in zip(x.shape[2:], reach, layer.stride, strict=True)
     ]
@@ -82,12 +85,15 @@ def layers(draw):
         size = tuple(
             d * (k - 1) + 1 + more for d, k, more in zip(dilation, kernel, each(0, 3), strict=True)
         )
+        stride = each(1, 3)
+        padding = tuple(min(p, s - 1) for p, s in zip(each(0, 2), size, strict=True))
+        named = ["valid", *(["same"] if max(stride) == 1 else [])]
         layer = kind(
             groups * draw(st.integers(1, 2)),
             groups * draw(st.integers(1, 3)),
             kernel,
-            stride=each(1, 3),
-            padding=tuple(min(p, s - 1) for p, s in zip(each(0, 2), size, strict=True)),
+            stride=stride,
+            padding=draw(st.sampled_from([padding, *named])),
             dilation=dilation,
             groups=groups,
             padding_mode=draw(st.sampled_from([*MODES])),

@@ -64,7 +64,7 @@ class Branches(nn.Module):
         return self.a(one) + self.b(two) + self.c(one)
 
 
-def test_branches_are_told_apart(batch_size):
+def test_branches_are_told_apart():
     images = pixels(0, 6, 3, 2, 2)
     x = images.flatten(1).float() * 2 / 255 - 1
     found = {at.name: at for at in seen(Branches(), images)}

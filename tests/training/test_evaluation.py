@@ -80,3 +80,16 @@ def test_images_of_floats_are_refused_and_left_alone():
     with pytest.raises(UserError, match=r"Images must be uint8, .*, not torch\.float32"):
         evaluate(build_network(TINY["mlp"], 0), split)
     assert torch.equal(images, before)
+
+
+def test_images_of_floats_are_taken_as_preprocess_says():
+    split, network = tiny_dataset().test, build_network(TINY["mlp"], 0).eval()
+    ready = Split(inference.scale_images(split.images), split.labels)
+    before = ready.images.clone()
+    expected = evaluate(network, split)
+    assert evaluate(network, ready, preprocess=inference.as_given) == expected
+    halved = Split(ready.images / 2, split.labels)
+    assert evaluate(network, halved, preprocess=lambda x: x.mul_(2)) == expected
+    assert torch.equal(halved.images * 2, before)
+    with pytest.raises(UserError, match="does not give class scores"):
+        evaluate(torch.nn.Identity(), split)

@@ -17,14 +17,9 @@ from torch import Tensor, nn
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import BinaryActivation, weight_layers
-from bnn_geometry.networks.linear_layers import (
-    latent_weights,
-    linear_layers,
-    unwrapped,
-    with_weights,
-)
+from bnn_geometry.networks.linear_layers import latent_weights, linear_layers, with_weights
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.networks.replacement import copied, replace_modules
+from bnn_geometry.networks.replacement import copied, replace_modules, unwrapped
 from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)

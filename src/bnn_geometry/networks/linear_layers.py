@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.inference import inference
 from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, apply_weight
-from bnn_geometry.networks.replacement import copied
+from bnn_geometry.networks.replacement import copied, unwrapped
 from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -28,14 +28,6 @@ LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 _FORWARDS = {kind.forward for kind in (*LINEAR, BinaryLinear, BinaryConv2d)}
 _CONVOLUTIONS = {kind._conv_forward for kind in LINEAR[1:]} | {None}
-
-
-def unwrapped(network: nn.Module) -> nn.Module:
-    """The network itself, without ``torch.compile`` or data-parallel wrappers around it."""
-    parallel = nn.DataParallel | nn.parallel.DistributedDataParallel
-    while isinstance(network, parallel) or hasattr(network, "_orig_mod"):
-        network = network.module if isinstance(network, parallel) else network._orig_mod
-    return network
 
 
 def linear_layers(network: nn.Module) -> dict[str, nn.Module]:
@@ -94,8 +86,6 @@ def at_least_single(x: Tensor) -> Tensor:
 def with_weights(network: Network, weights: Mapping[str, Tensor]) -> Network:
     """A copy in which some layers compute with other weights, and have no latent ones.
 
-    A wrapper of ``torch.compile`` or data parallelism is not copied.
-
     Parameters
     ----------
     network : Module
@@ -108,7 +98,7 @@ def with_weights(network: Network, weights: Mapping[str, Tensor]) -> Network:
         If a layer's class has a forward of its own, which may do anything with its weights, or a
         layer shares them with a module that is to keep its own.
     """
-    network = copied(unwrapped(network))
+    network = copied(network)
     layers = linear_layers(network)
     changing = {layers[name] for name in weights}
     for layer in changing:

@@ -29,6 +29,7 @@ from bnn_geometry.networks.inference import (
     scale_images,
 )
 from bnn_geometry.networks.layers import BinaryActivation, apply_weight
+from bnn_geometry.networks.replacement import unwrapped
 from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing.activations import Activations
 
@@ -128,7 +129,7 @@ def _look(
         raise UserError("There are no images to probe the network with.")
     if batch_size < 1:
         raise UserError(f"A batch has at least one image, not {batch_size}.")
-    network = linear_layers.unwrapped(network)
+    network = unwrapped(network)
     layers = linear_layers.linear_layers(network)
     weights = linear_layers.latent_weights(network)
     unused, odd = set(layers), set()
