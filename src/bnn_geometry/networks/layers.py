@@ -73,7 +73,7 @@ class _WeightLayer(nn.Module):
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's linear map with another weight of the same shape."""
-        return apply_weight(self, x, weight)
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
@@ -93,6 +93,10 @@ class BinaryLinear(_WeightLayer, nn.Linear):
 
     def __init__(self, in_features: int, out_features: int, *, binary: bool = True) -> None:
         super().__init__(in_features, out_features, binary=binary)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x of shape (..., in_features) → (..., out_features)."""
+        return F.linear(x, weight)
 
 
 class _BinaryConvolution(_WeightLayer):
@@ -134,6 +138,10 @@ class _BinaryConvolution(_WeightLayer):
             padding_mode=padding_mode,
         )
 
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x of shape (batch, in_channels, ...) → (batch, out_channels, ...)."""
+        return self._conv_forward(x, weight, None)
+
 
 class BinaryConv2d(_BinaryConvolution, nn.Conv2d):
     """x·w^b for every patch: x of shape (batch, in_channels, h, w).
@@ -163,23 +171,6 @@ class BinaryActivation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape."""
         return binarize_activation(x)
-
-
-def apply_weight(layer: nn.Module, x: Tensor, weight: Tensor) -> Tensor:
-    """What a linear layer or convolution of torch computes with another weight, without its bias.
-
-    Parameters
-    ----------
-    layer : Linear, Conv1d, Conv2d or Conv3d
-    x : Tensor
-        What enters it.
-    weight : Tensor
-        Of the shape of the layer's own.
-    """
-    if isinstance(layer, nn.Linear):
-        return F.linear(x, weight)
-    torchs = next(kind for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(layer, kind))
-    return torchs._conv_forward(layer, x, weight, None)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.inference import inference
-from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, apply_weight
+from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
 from bnn_geometry.networks.replacement import copied, unwrapped
 from bnn_geometry.networks.straight_through import binarize
 
@@ -126,6 +126,23 @@ def with_weights(network: Network, weights: Mapping[str, Tensor]) -> Network:
         if hasattr(layer, "binary"):
             layer.binary = False  # the weights are what it computes with
     return network
+
+
+def apply_weight(layer: nn.Module, x: Tensor, weight: Tensor) -> Tensor:
+    """What a linear layer or convolution of torch computes with another weight, without its bias.
+
+    Parameters
+    ----------
+    layer : Linear, Conv1d, Conv2d or Conv3d
+    x : Tensor
+        What enters it.
+    weight : Tensor
+        Of the shape of the layer's own.
+    """
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight)
+    torchs = next(kind for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(layer, kind))
+    return torchs._conv_forward(layer, x, weight, None)
 
 
 def batched(layer: nn.Module, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from bnn_geometry.networks.inference import (
     same_buffers,
     scale_images,
 )
-from bnn_geometry.networks.layers import BinaryActivation, apply_weight
+from bnn_geometry.networks.layers import BinaryActivation
 from bnn_geometry.networks.replacement import unwrapped
 from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing.activations import Activations
@@ -94,7 +94,7 @@ class LayerInput:
             convolution with groups meets the channels of its group.
         """
         x = self.x if x is None else x
-        z = apply_weight(self.layer, x, weight.to(x.dtype))
+        z = linear_layers.apply_weight(self.layer, x, weight.to(x.dtype))
         return linear_layers.filters_first(self.layer, z).cpu()
 
 
