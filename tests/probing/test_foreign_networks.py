@@ -202,7 +202,8 @@ def test_images_are_known_where_they_are_not_on_the_first_axis(time_first):
             assert torch.isclose(inputs[image], v, atol=1e-6).all(1).any()
 
 
-def test_a_layer_called_more_often_on_some_images_cannot_be_sampled():
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_layer_called_more_often_on_some_images_cannot_be_sampled(order):
     class Halting(nn.Sequential):
         def forward(self, x):
             for _ in range(1 + int(x[0, 0] > 0)):
@@ -210,11 +211,15 @@ def test_a_layer_called_more_often_on_some_images_cannot_be_sampled():
             return y
 
     network = drawn(Halting(nn.Linear(2, 2)))
-    x = torch.tensor([[-1.0, 2.0], [1.0, 0.5]])
+    x = torch.tensor([[-1.0, 2.0], [1.0, 0.5]])[order]
     with pytest.raises(UserError, match="Layer 0 gets more to multiply on some images"):
         sample_inputs(
             network, x, samples=4, generator=generator(), preprocess=as_given, batch_size=1
         )
+    table = dot_products.as_table(
+        dot_products.probe_weights(network, x, preprocess=as_given, batch_size=1)
+    )
+    assert table.loc["0", "n"] == 2  # of all calls
 
 
 # --- binary activations and what they came from ---------------------------------------------------

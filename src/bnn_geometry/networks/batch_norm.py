@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.inference import (
     Preprocess,
+    check_images,
     inference,
     network_input,
     run,
@@ -54,6 +55,7 @@ def refit_batch_norm(
     """
     if batch_size < 2:
         raise ValueError(f"Batch norm needs at least two images in a batch, not {batch_size}.")
+    check_images(images)
     if len(images) < 2:
         raise UserError(f"Batch norm needs at least two images to be refitted, not {len(images)}.")
     network = copied(network)

@@ -103,6 +103,10 @@ def _binary(x: Tensor) -> bool:
     return bool(((size == size.flatten()[0]) & (size > 0)).all())
 
 
+_UNEVEN = (
+    "Layer {} gets more to multiply on some images than on others: its inputs cannot be sampled "
+    "evenly."
+)
 _UNUSED = "it took no part when the network ran"
 _ODD = (
     "its class has a forward of its own, which does not multiply what enters by the weights or by "
@@ -342,6 +346,7 @@ def sample_inputs(
     """
     if samples < 1:
         raise ValueError(f"A sample has at least one vector, not {samples}.")
+    check_images(images)
     vectors, by_image = _calls(network, images, preprocess)
     layers = linear_layers.linear_layers(network)
     chosen, found = {}, {}
@@ -363,21 +368,21 @@ def sample_inputs(
         # of a batch that holds another number of entries than images, nothing could be said
         as_before = at.call < len(expected) and entries * each == len(at.images) * expected[at.call]
         if not as_before or (by_image and entries != len(at.images)):
-            raise UserError(
-                f"Layer {at.name} gets more to multiply on some images than on others: its inputs "
-                "cannot be sampled evenly."
-            )
+            raise UserError(_UNEVEN.format(at.name))
         image, call, where = chosen[at.name]
         here = (image >= at.images.start) & (image < at.images.stop) & (call == at.call)
         entry = (image[here] - at.images.start) * (entries // len(at.images)) + where[here] // each
         drawn = linear_layers.input_vectors(
             at.layer, at.x, entry.to(at.x.device), (where[here] % each).to(at.x.device)
         )
-        x = found.setdefault(at.name, torch.empty(len(image), drawn.shape[1], dtype=at.x.dtype))
-        x[here] = drawn.cpu()
+        missing = torch.full((len(image), drawn.shape[1]), torch.nan, dtype=at.x.dtype)
+        found.setdefault(at.name, missing)[here] = drawn.cpu()
 
     size = batch_size if by_image else 1
     left_out = observe(network, images, see, preprocess=preprocess, batch_size=size)
+    for name, x in found.items():
+        if x.isnan().any():  # a call that did not come
+            raise UserError(_UNEVEN.format(name))
     return {
         name: LayerSample(found[name], *chosen[name][:2])
         for name in layers
