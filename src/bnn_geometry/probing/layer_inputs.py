@@ -349,7 +349,7 @@ def sample_inputs(
     check_images(images)
     vectors, by_image = _calls(network, images, preprocess)
     layers = linear_layers.linear_layers(network)
-    chosen, found = {}, {}
+    chosen, found, came = {}, {}, Counter()
     for name, layer in layers.items():
         counts = torch.tensor(vectors.get(name, [1]))
         total = int(counts.sum())
@@ -375,13 +375,14 @@ def sample_inputs(
         drawn = linear_layers.input_vectors(
             at.layer, at.x, entry.to(at.x.device), (where[here] % each).to(at.x.device)
         )
-        missing = torch.full((len(image), drawn.shape[1]), torch.nan, dtype=at.x.dtype)
-        found.setdefault(at.name, missing)[here] = drawn.cpu()
+        x = found.setdefault(at.name, torch.empty(len(image), drawn.shape[1], dtype=at.x.dtype))
+        x[here] = drawn.cpu()
+        came[at.name] += 1
 
     size = batch_size if by_image else 1
     left_out = observe(network, images, see, preprocess=preprocess, batch_size=size)
-    for name, x in found.items():
-        if x.isnan().any():  # a call that did not come
+    for name in found.keys() - left_out:
+        if came[name] != len(vectors[name]) * -(-len(images) // size):
             raise UserError(_UNEVEN.format(name))
     return {
         name: LayerSample(found[name], *chosen[name][:2])
