@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "geometry.angles": ["angle", "sample_angles"],
         "networks.conversion": ["binarize_network"],
         "networks.layers": ["BinaryActivation", "BinaryConv2d", "BinaryLinear"],
-        "probing.dot_products": ["as_table", "probe"],
+        "probing.dot_products": ["as_table", "probe", "probe_arrays"],
         "training.build": ["build_network"],
         "training.loop": ["train"],
         "training.recipes": ["recipe"],

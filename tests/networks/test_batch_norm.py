@@ -170,3 +170,10 @@ def test_every_batch_norm_of_a_copy_is_replaced_and_keeps_what_it_learned(kind):
     refit_batch_norm(changed, images)  # which knows them
     with pytest.raises(ValueError, match="no batch norm"):
         batch_norm.without_mean_subtraction(nn.Linear(2, 2))
+    for norm in (
+        nn.BatchNorm3d(2),
+        nn.BatchNorm2d(2, affine=False),
+        nn.BatchNorm1d(2, track_running_stats=False),
+    ):
+        with pytest.raises(UserError, match="Batch norm 1 is not a BatchNorm1d or"):
+            batch_norm.without_mean_subtraction(nn.Sequential(nn.BatchNorm2d(2), norm))

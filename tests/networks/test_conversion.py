@@ -172,8 +172,10 @@ def test_mistakes_are_named():
         binarize_network(network, weights=False)
     with pytest.raises(ValueError, match="Only binary weights can be scaled"):
         binarize_network(network, weights=False, activations=True, scaled=True)
-    with pytest.raises(UserError, match="no weight layer to binarize"):
-        binarize_network(nn.Linear(784, 3))
+    with pytest.raises(UserError, match="no linear layer or convolution"):
+        binarize_network(nn.ReLU())
+    with pytest.raises(UserError, match=r"no module nn\.Hardtanh or nn\.ReLU to replace"):
+        binarize_network(nn.Sequential(nn.Linear(3, 3), nn.GELU()), activations=True)
     with pytest.raises(UserError, match="no layer 'fc9': it has fc1, fc2"):
         conversion.compute_with_latents(network, ["fc9"])
     with torch.no_grad():

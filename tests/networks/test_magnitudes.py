@@ -215,8 +215,8 @@ def test_the_network_given_is_left_as_it_was_and_mistakes_are_named(change):
     bnn, _ = make("mlp", "binary")
     with pytest.raises(UserError, match="Layer fc1 computes with signs: its magnitudes"):
         change(bnn)
-    with pytest.raises(UserError, match="no weight layer to"):
-        change(nn.Linear(3, 2))
+    with pytest.raises(UserError, match="no linear layer or convolution"):
+        change(nn.ReLU())
     with torch.no_grad():
         network.fc2.weight[0, 0] = float("inf")
     with pytest.raises(UserError, match="Layer fc2 has weights that are not finite"):
@@ -288,3 +288,29 @@ def test_independent_entries_have_the_residual_that_is_expected(draw, law, colum
     # Of entries in units of their filter's mean, not of the law's: they are a little more even.
     assert found["own"] == pytest.approx(found[column], abs=2 / n)
     assert found["measured_sd"] == pytest.approx(found["own_sd"], rel=0.2)
+
+
+def test_lengths_are_divided_out_of_torchs_layers_with_biases_and_shared_modules():
+    layer, norm = nn.Linear(4, 4), nn.BatchNorm1d(4)
+    network = nn.Sequential(layer, norm, nn.ReLU(), layer, norm)
+    x = torch.randn(50, 4, generator=generator()) + 1
+    network(x)
+    network.eval()
+    for n in (layer, norm):
+        nn.init.normal_(n.bias, generator=generator(1))
+    norm.eps = 0.0
+    changed = magnitudes.normalize_filters(network, transform=True)
+    torch.testing.assert_close(changed[0].weight.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(changed(x), network(x))
+    unclear = nn.Sequential(layer, norm, nn.Linear(4, 4), norm)
+    with pytest.raises(UserError, match=r"Batch norm 3 keeps no statistics or follows two layers"):
+        magnitudes.normalize_filters(unclear, transform=True)
+
+
+def test_tied_weights_are_changed_once():
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    network[1].weight = network[0].weight
+    changed = magnitudes.raise_magnitudes(network, 0.5)
+    alone = magnitudes.raise_magnitudes(nn.Sequential(network[0]), 0.5)
+    assert torch.equal(changed[0].weight, alone[0].weight)
+    assert changed[1].weight is changed[0].weight

@@ -1,10 +1,12 @@
 """Replacing modules of a copy: at every use, once for each module."""
 
+import pytest
 import torch
 from small_networks import make, same, snapshot
 from torch import nn
 
-from bnn_geometry.networks.replacement import replace_modules
+from bnn_geometry.errors import UserError
+from bnn_geometry.networks.replacement import copied, replace_modules
 
 
 def is_relu(name, module):
@@ -48,3 +50,13 @@ def test_what_is_made_has_the_mode_and_may_have_the_parameters_of_what_it_replac
     assert changed.norm1.weight is made[0].weight is not network.norm1.weight
     assert same(snapshot(network), before)
     assert torch.equal(changed.norm1.weight, network.norm1.weight)
+
+
+def test_a_wrapper_is_not_copied_and_what_cannot_be_is_a_sentence():
+    network = nn.Sequential(nn.Linear(2, 2))
+    inner = copied(nn.DataParallel(torch.compile(network)))
+    assert type(inner) is nn.Sequential
+    assert inner is not network
+    network[0].computed = network[0].weight * 2
+    with pytest.raises(UserError, match="cannot be copied"):
+        copied(network)

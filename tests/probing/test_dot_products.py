@@ -101,7 +101,8 @@ def test_layers_whose_inputs_were_changed_after_they_were_binarized_are_left_out
     network = nn.Sequential(nn.Flatten(), BinaryActivation(), nn.BatchNorm1d(4), BinaryLinear(4, 2))
     with torch.no_grad():
         network[3].weight.uniform_(-1, 1)
-    assert probe_activations(network, pixels(0, 8, 1, 2, 2)) == []
+    with pytest.warns(UserWarning, match="Layer 3 is left out of the comparison of activations"):
+        assert probe_activations(network, pixels(0, 8, 1, 2, 2)) == []
 
 
 def test_several_comparisons_take_one_run():
@@ -146,8 +147,44 @@ def test_probe_runs_in_evaluation_mode_and_float32_and_leaves_the_network_as_it_
 def test_network_that_computes_no_numbers_is_refused(bad):
     network, images = make("mlp")
     network.norm1.bias.data[0] = bad
-    with pytest.raises(UserError, match="Layer fc2 has dot products that are not finite"):
+    with pytest.raises(UserError, match="What enters layer fc2 is not finite"):
         dot_products.probe_weights(network, images)
+
+
+# --- vectors without a network --------------------------------------------------------------------
+
+
+def test_arrays_of_any_kind_against_numpy_and_left_as_they_are():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((50, 7)) + 0.3, rng.standard_normal((4, 7))
+    a, b = np.where(w > 0, 1.0, -1.0) @ x.T, w @ x.T
+    x.flags.writeable = False
+    tensors = torch.tensor(x), torch.tensor(w, requires_grad=True)
+    for arrays in ((x, w), tensors, (x.tolist(), w.tolist())):
+        found = dot_products.probe_arrays(*arrays, name="mine", batch_size=8)
+        assert (found.layer, found.fan_in, found.values) == ("mine", 7, 200)
+        assert found.r == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1], abs=1e-12)
+        assert found.disagreement == np.mean((a > 0) != (b > 0))
+        per_filter = [np.corrcoef(u, v)[0, 1] for u, v in zip(a, b, strict=True)]
+        np.testing.assert_allclose(found.filter_r, per_filter, atol=1e-12)
+    assert tensors[1].grad is None
+    assert list(dot_products.as_table([found]).index) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "match"),
+    [
+        (np.ones((3, 2)), np.ones((1, 4)), "the same n, not 2 and 4"),
+        (np.ones(3), np.ones((1, 3)), r"x must be of shape \(vectors, n\), not \(3,\)"),
+        (np.ones((3, 2)), np.ones((0, 2)), "w must be of shape"),
+        (np.ones((3, 2)), np.full((1, 2), np.nan), "w has values that are not finite"),
+        ([["a"]], np.ones((1, 1)), "x must be an array of numbers"),
+        ([[1, 2], [3]], np.ones((1, 2)), "x must be an array of numbers"),
+    ],
+)
+def test_arrays_that_make_no_dot_products_are_a_sentence(x, w, match):
+    with pytest.raises(UserError, match=match):
+        dot_products.probe_arrays(x, w)
 
 
 # --- tables -------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_evaluation_leaves_the_network_as_it_was(mode):
 
 def test_evaluation_restores_the_mode_after_an_error():
     network = build_network(TINY["mlp"], 0)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError, match=r"cannot be run on an input of shape \(25, 3, 32, 32\)"):
         evaluate(network, tiny_dataset("convnet").test)
     assert network.training
 
@@ -80,3 +80,16 @@ def test_images_of_floats_are_refused_and_left_alone():
     with pytest.raises(UserError, match=r"Images must be uint8, .*, not torch\.float32"):
         evaluate(build_network(TINY["mlp"], 0), split)
     assert torch.equal(images, before)
+
+
+def test_images_of_floats_are_taken_as_preprocess_says():
+    split, network = tiny_dataset().test, build_network(TINY["mlp"], 0).eval()
+    ready = Split(inference.scale_images(split.images), split.labels)
+    before = ready.images.clone()
+    expected = evaluate(network, split)
+    assert evaluate(network, ready, preprocess=inference.as_given) == expected
+    halved = Split(ready.images / 2, split.labels)
+    assert evaluate(network, halved, preprocess=lambda x: x.mul_(2)) == expected
+    assert torch.equal(halved.images * 2, before)
+    with pytest.raises(UserError, match="does not give class scores"):
+        evaluate(torch.nn.Identity(), split)

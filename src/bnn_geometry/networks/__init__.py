@@ -7,8 +7,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "batch_norm": ["refit_batch_norm"],
         "conversion": ["binarize_network"],
+        "inference": ["as_given", "scale_images"],
         "layers": [
             "BinaryActivation",
+            "BinaryConv1d",
             "BinaryConv2d",
             "BinaryLinear",
             "initialize",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TypeVar
 
 import torch
@@ -10,13 +9,26 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import inference, scale_images
-from bnn_geometry.networks.replacement import replace_modules
+from bnn_geometry.networks.inference import (
+    Preprocess,
+    check_images,
+    inference,
+    network_input,
+    run,
+    scale_images,
+)
+from bnn_geometry.networks.replacement import copied, replace_modules
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def refit_batch_norm(network: Network, images: Tensor, *, batch_size: int = 500) -> Network:
+def refit_batch_norm(
+    network: Network,
+    images: Tensor,
+    *,
+    preprocess: Preprocess = scale_images,
+    batch_size: int = 500,
+) -> Network:
     """A copy whose batch norms have measured mean and variance of their inputs again.
 
     No weight changes. The statistics are the averages, over batches, of the batch's mean and
@@ -28,6 +40,8 @@ def refit_batch_norm(network: Network, images: Tensor, *, batch_size: int = 500)
     images : Tensor of uint8, shape (images, channels, h, w)
         Training images. A batch takes every k-th of them, so that each is a mix of classes also
         where the images are sorted by class.
+    preprocess : callable
+        From a batch of images to what the network takes; needed for images that are not uint8.
     batch_size : int
         At most this many images in a batch (one more where one would be left over); the batches
         differ by one image at most.
@@ -41,22 +55,23 @@ def refit_batch_norm(network: Network, images: Tensor, *, batch_size: int = 500)
     """
     if batch_size < 2:
         raise ValueError(f"Batch norm needs at least two images in a batch, not {batch_size}.")
+    check_images(images)
     if len(images) < 2:
         raise UserError(f"Batch norm needs at least two images to be refitted, not {len(images)}.")
-    network = copy.deepcopy(network)
+    network = copied(network)
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         raise UserError("The network has no batch norm with running statistics to refit.")
     momenta = [norm.momentum for norm in norms]
     # never a batch of a single image, which has no variance
     batches = min(-(-len(images) // batch_size), len(images) // 2)
-    with inference(network) as device:
+    with inference(network):
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the average of all batches, equally
             norm.train()
         for start in range(batches):
-            network(scale_images(images[start::batches].to(device)))
+            run(network, network_input(network, images[start::batches], preprocess))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return network
@@ -119,7 +134,17 @@ def without_mean_subtraction(network: Network) -> Network:
     ------
     ValueError
         If the network has no batch norm.
+    UserError
+        If one is not a BatchNorm1d or BatchNorm2d with running statistics, weights and biases.
     """
+    for name, module in network.named_modules():
+        usual = type(module) in (nn.BatchNorm1d, nn.BatchNorm2d) or isinstance(module, _Dividing)
+        whole = usual and module.affine and module.track_running_stats
+        if isinstance(module, _BatchNorm) and not whole:
+            raise UserError(
+                f"Batch norm {name} is not a BatchNorm1d or BatchNorm2d that keeps statistics and "
+                "scales: it cannot do without the mean."
+            )
     if not any(_is_norm(name, module) for name, module in network.named_modules()):
         raise ValueError("The network has no batch norm.")
     return replace_modules(network, _is_norm, _dividing)

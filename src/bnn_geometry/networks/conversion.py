@@ -9,7 +9,6 @@ the network it is given as it was and returns a copy.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import BinaryActivation, weight_layers
+from bnn_geometry.networks.linear_layers import latent_weights, linear_layers, with_weights
 from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.networks.replacement import replace_modules
+from bnn_geometry.networks.replacement import copied, replace_modules, unwrapped
 from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -70,18 +70,15 @@ def optimal_scale(weight: Tensor) -> Scale:
     return Scale(alpha.squeeze(1), residual)
 
 
-def _chosen(network: nn.Module, layers: Iterable[str] | None) -> set[str]:
-    # Names of weight layers; all of them where none are named.
-    known = weight_layers(network)
-    if layers is None:
-        return set(known)
-    chosen = set(layers)
+def _chosen(known: Iterable[str], layers: Iterable[str] | None) -> set[str]:
+    # Names of layers; all of them where none are named.
+    known = [*known]
+    chosen = set(known if layers is None else layers)
     for name in sorted(chosen - set(known)):
         raise UserError(f"The network has no layer {name!r}: it has {', '.join(known)}.")
     return chosen
 
 
-@torch.no_grad()
 def binarize_weights(
     network: Network, *, scaled: bool = False, layers: Iterable[str] | None = None
 ) -> Network:
@@ -94,7 +91,8 @@ def binarize_weights(
     Parameters
     ----------
     network : Module
-        Any network made of :class:`BinaryLinear` and :class:`BinaryConv2d`.
+        Any: its linear layers and convolutions are binarized, torch's own and this package's; a
+        bias stays as it is.
     scaled : bool
         Multiply by α = mean|w| of the filter.
     layers : iterable of str, optional
@@ -103,26 +101,19 @@ def binarize_weights(
     Raises
     ------
     UserError
-        If the network has no weight layer or none of a name, or a layer a weight that is not
-        finite.
+        If the network has no such layer or none of a name, a layer a weight that is not finite, or
+        as :func:`~bnn_geometry.networks.linear_layers.with_weights`.
     """
-    network = copy.deepcopy(network)
-    known = weight_layers(network)
-    if not known:
-        raise UserError("The network has no weight layer to binarize.")
-    chosen = _chosen(network, layers)
-    for name, layer in known.items():
-        if name not in chosen:
-            continue
-        if not torch.isfinite(layer.weight).all():
-            raise UserError(f"Layer {name} has weights that are not finite: they have no sign.")
-        values = binarize(layer.weight)
-        if scaled:
-            alpha = optimal_scale(layer.weight).alpha.to(values.dtype)
-            values *= alpha.reshape(-1, *[1] * (values.ndim - 1))
-        layer.weight.copy_(values)
-        layer.binary = False  # the weights are what it computes with
-    return network
+    weights = latent_weights(network)
+    chosen = _chosen(weights, layers)
+    binary = {}
+    for name, weight in weights.items():
+        if name in chosen:
+            binary[name] = binarize(weight)
+            if scaled:
+                alpha = optimal_scale(weight).alpha.to(weight.dtype)
+                binary[name] *= alpha.reshape(-1, *[1] * (weight.ndim - 1))
+    return with_weights(network, binary)
 
 
 def compute_with_latents(network: Network, layers: Iterable[str]) -> Network:
@@ -143,9 +134,9 @@ def compute_with_latents(network: Network, layers: Iterable[str]) -> Network:
     UserError
         If there is no weight layer of a name.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     known = weight_layers(network)
-    for name in _chosen(network, layers):
+    for name in _chosen(known, layers):
         known[name].binary = False
     return network
 
@@ -154,7 +145,7 @@ def _entered_layers(network: nn.Module) -> dict[str, str | None]:
     # Activation → the weight layer that it enters: the next in the order of the network's modules.
     entered: dict[str, str | None] = {}
     waiting: list[str] = []
-    known = {layer: name for name, layer in weight_layers(network).items()}
+    known = {layer: name for name, layer in linear_layers(network).items()}
     for name, module in network.named_modules(remove_duplicate=False):
         if isinstance(module, CONTINUOUS_ACTIVATIONS):
             waiting.append(name)
@@ -167,11 +158,10 @@ def _entered_layers(network: nn.Module) -> dict[str, str | None]:
 def binarize_activations(network: Network, *, layers: Iterable[str] | None = None) -> Network:
     """A copy with bin in the place of every hard tanh and rectifier.
 
-    A network without either has nothing to replace: its copy computes what it does.
-
     Parameters
     ----------
     network : Module
+        With modules of torch for these: what it calls as functions is not seen.
     layers : iterable of str, optional
         Replace only what enters these weight layers, whose children the network must apply in
         their order; all if left out. Nothing that could be replaced enters the first layer.
@@ -179,9 +169,15 @@ def binarize_activations(network: Network, *, layers: Iterable[str] | None = Non
     Raises
     ------
     UserError
-        If there is no weight layer of a name.
+        If there is no weight layer of a name, or no such activation, and no binary one either.
     """
-    chosen, entered = _chosen(network, layers), _entered_layers(network)
+    network = unwrapped(network)
+    chosen, entered = _chosen(linear_layers(network), layers), _entered_layers(network)
+    if not entered and not any(isinstance(m, BinaryActivation) for m in network.modules()):
+        raise UserError(
+            "The network has no module nn.Hardtanh or nn.ReLU to replace: activations of other "
+            "kinds, or called as functions, are not."
+        )
     network = replace_modules(
         network,
         lambda name, module: name in entered and (layers is None or entered[name] in chosen),

@@ -1,9 +1,9 @@
 """Layers with binary weights and their continuous latent weights.
 
 The parameter named ``weight`` is the **latent** weight w^c that the optimizer moves; the layer
-computes with the **binary** weight w^b = bin(w^c) (Figure 1a of the paper). No layer has a bias:
-the batch norm that follows would subtract it. A new layer holds NaN: :func:`initialize` draws its
-weights.
+computes with the **binary** weight w^b = bin(w^c) (Figure 1a of the paper). Each is torch's own
+layer in all else, such as strides and groups. No layer has a bias: the batch norm that follows
+would subtract it. A new layer holds NaN: :func:`initialize` draws its weights.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from bnn_geometry.networks.straight_through import binarize, binarize_activation
 
 
 class _WeightLayer(nn.Module):
-    """What the linear and the convolutional layer share."""
+    """What the linear layer and the convolutions share; torch's own layer comes after it."""
 
     weight: nn.Parameter
 
-    def __init__(self, shape: tuple[int, ...], binary: bool) -> None:
-        super().__init__()
-        if min(shape) < 1:
-            raise ValueError(f"A layer needs at least one input and one output, not shape {shape}.")
+    def __init__(self, inputs: int, outputs: int, *shape: object, binary: bool, **options) -> None:
+        if min(inputs, outputs) < 1:
+            raise ValueError(
+                f"A layer needs at least one input and one output, not {inputs} and {outputs}."
+            )
+        super().__init__(inputs, outputs, *shape, bias=False, **options)
         self.binary = binary
         """Whether the layer computes with bin(weight); otherwise it is an ordinary layer."""
         self.binarizer: Callable[[Tensor], Tensor] = binarize_weight
         """w^c → w^b with its gradient; another estimator, or noise, may take its place."""
-        # NaN until drawn: a layer forgotten by whoever draws must not compute
-        self.weight = nn.Parameter(torch.full(shape, torch.nan))
+
+    def reset_parameters(self) -> None:
+        """NaN until drawn: a layer forgotten by whoever draws must not compute."""
+        nn.init.constant_(self.weight, torch.nan)
 
     @property
     def fan_in(self) -> int:
@@ -40,8 +44,8 @@ class _WeightLayer(nn.Module):
 
     @property
     def fan_out(self) -> int:
-        """Number of outputs that one input reaches: filters × kernel size."""
-        return self.weight.numel() // self.weight.shape[1]
+        """Number of outputs that one input reaches: filters of its group × kernel size."""
+        return self.weight.numel() // (self.weight.shape[1] * getattr(self, "groups", 1))
 
     @property
     def binary_weight(self) -> Tensor:
@@ -57,19 +61,9 @@ class _WeightLayer(nn.Module):
         weight = self.binarizer(self.weight) if self.binary else self.weight
         return weight.to(dtype)
 
-    @torch.no_grad()
     def latent_angles(self) -> Tensor:
-        """Angle between w^c and bin(w^c) of each filter, in degrees: cos = ‖w‖₁/(√n‖w‖₂).
-
-        Returns
-        -------
-        Tensor of float64, shape (filters,)
-            On the weight's device. NaN for a vector of zeros, which has no direction.
-        """
-        w = self.weight.flatten(1)
-        length = torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
-        cosine = w.abs().sum(1, dtype=torch.float64) / (length * w.shape[1] ** 0.5)
-        return torch.rad2deg(torch.arccos(cosine.clamp(max=1)))
+        """Angle between w^c and bin(w^c) of each filter: see :func:`latent_angles`."""
+        return latent_angles(self.weight)
 
     @torch.no_grad()
     def clip_latent(self) -> None:
@@ -86,8 +80,8 @@ class _WeightLayer(nn.Module):
         return self.apply_weight(x, self.forward_weight(x.dtype))
 
 
-class BinaryLinear(_WeightLayer):
-    """x·w^b for dense layers.
+class BinaryLinear(_WeightLayer, nn.Linear):
+    """x·w^b for dense layers: x of shape (..., in_features) → (..., out_features).
 
     Parameters
     ----------
@@ -98,35 +92,77 @@ class BinaryLinear(_WeightLayer):
     """
 
     def __init__(self, in_features: int, out_features: int, *, binary: bool = True) -> None:
-        super().__init__((out_features, in_features), binary)
+        super().__init__(in_features, out_features, binary=binary)
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
-        """x of shape (batch, in_features) → (batch, out_features)."""
+        """x of shape (..., in_features) → (..., out_features)."""
         return F.linear(x, weight)
 
 
-class BinaryConv2d(_WeightLayer):
-    """x·w^b for every patch: a convolution with odd square kernel and 'same' padding by zeros.
+class _BinaryConvolution(_WeightLayer):
+    _axes: int  # of space
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...] = 3,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] | str | None = None,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        *,
+        padding_mode: str = "zeros",
+        binary: bool = True,
+    ) -> None:
+        if padding is None:
+            sizes, steps = (
+                (z,) * self._axes if isinstance(z, int) else tuple(z)
+                for z in (kernel_size, dilation)
+            )
+            if any(size % 2 == 0 for size in sizes):
+                raise ValueError(
+                    f"The kernel size must be odd for 'same' padding, not {kernel_size}: "
+                    "give the padding."
+                )
+            padding = tuple(d * (k // 2) for k, d in zip(sizes, steps, strict=True))
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            binary=binary,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            padding_mode=padding_mode,
+        )
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x of shape (batch, in_channels, ...) → (batch, out_channels, ...)."""
+        return self._conv_forward(x, weight, None)
+
+
+class BinaryConv2d(_BinaryConvolution, nn.Conv2d):
+    """x·w^b for every patch: x of shape (batch, in_channels, h, w).
 
     Parameters
     ----------
-    in_channels, out_channels, kernel_size : int
-        The latent weight has shape (out_channels, in_channels, kernel_size, kernel_size).
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
+        As of :class:`torch.nn.Conv2d`, but for the padding if left out: half the kernel, which must
+        be odd, so that a stride of 1 keeps the size. The latent weight has shape (out_channels,
+        in_channels/groups, kernel height, kernel width).
     binary : bool
         False makes the continuous counterpart.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int = 3, *, binary: bool = True
-    ) -> None:
-        if kernel_size % 2 == 0:
-            raise ValueError(f"The kernel size must be odd for 'same' padding, not {kernel_size}.")
-        super().__init__((out_channels, in_channels, kernel_size, kernel_size), binary)
-        self.padding = kernel_size // 2
+    _axes = 2
 
-    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
-        """x of shape (batch, in_channels, h, w) → (batch, out_channels, h, w)."""
-        return F.conv2d(x, weight, padding=self.padding)
+
+class BinaryConv1d(_BinaryConvolution, nn.Conv1d):
+    """As :class:`BinaryConv2d`, of sequences: x of shape (batch, in_channels, length)."""
+
+    _axes = 1
 
 
 class BinaryActivation(nn.Module):
@@ -137,8 +173,27 @@ class BinaryActivation(nn.Module):
         return binarize_activation(x)
 
 
-def weight_layers(network: nn.Module) -> dict[str, BinaryLinear | BinaryConv2d]:
-    """The network's weight layers by name, in the order in which they were registered."""
+@torch.no_grad()
+def latent_angles(weight: Tensor) -> Tensor:
+    """Angle between w and bin(w) of each filter, in degrees: cos = ‖w‖₁/(√n‖w‖₂).
+
+    Parameters
+    ----------
+    weight : Tensor, shape (filters, ...)
+
+    Returns
+    -------
+    Tensor of float64, shape (filters,)
+        On the weight's device. NaN for a vector of zeros, which has no direction.
+    """
+    w = weight.flatten(1)
+    length = torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
+    cosine = w.abs().sum(1, dtype=torch.float64) / (length * w.shape[1] ** 0.5)
+    return torch.rad2deg(torch.arccos(cosine.clamp(max=1)))
+
+
+def weight_layers(network: nn.Module) -> dict[str, BinaryLinear | BinaryConv2d | BinaryConv1d]:
+    """The network's layers of this module by name, in the order in which they were registered."""
     return {
         name: module for name, module in network.named_modules() if isinstance(module, _WeightLayer)
     }

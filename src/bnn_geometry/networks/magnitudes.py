@@ -7,7 +7,6 @@ keep their statistics, see :func:`bnn_geometry.networks.batch_norm.refit_batch_n
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,7 +20,7 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.geometry.cosine_moments import cosine_sd, mean_square_cosine
 from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM, empirical
 from bnn_geometry.networks.conversion import optimal_scale
-from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.linear_layers import latent_weights, linear_layers, with_weights
 from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -33,19 +32,14 @@ LAW_ENTRIES = 20_000
 @torch.no_grad()
 def _change(network: Network, change: Callable[[str, Tensor], Tensor]) -> Network:
     # A copy with other weights: `change` maps a layer's (filters, n) in float64.
-    layers = weight_layers(network)
-    if not layers:
-        raise UserError("The network has no weight layer to change.")
-    for name, layer in layers.items():
-        if layer.binary:
+    weights = latent_weights(network)
+    for name, layer in linear_layers(network).items():
+        if getattr(layer, "binary", False):
             raise UserError(f"Layer {name} computes with signs: its magnitudes are not used.")
-        if not torch.isfinite(layer.weight).all():
-            raise UserError(f"Layer {name} has weights that are not finite.")
-    network = copy.deepcopy(network)
-    for name, layer in weight_layers(network).items():
-        w = layer.weight.double().flatten(1)
-        layer.weight.copy_(change(name, w).reshape(layer.weight.shape))
-    return network
+    return with_weights(
+        network,
+        {name: change(name, w.double().flatten(1)).reshape(w.shape) for name, w in weights.items()},
+    )
 
 
 def raise_magnitudes(network: Network, power: float) -> Network:
@@ -153,9 +147,7 @@ def rotate_like(network: Network, other: nn.Module, generator: torch.Generator) 
     UserError
         As :func:`raise_magnitudes`, or if the networks do not have the same layers.
     """
-    others = {
-        name: layer.weight.double().flatten(1) for name, layer in weight_layers(other).items()
-    }
+    others = {name: w.double().flatten(1) for name, w in latent_weights(other).items()}
     _check_same(network, other)
 
     def change(name: str, w: Tensor) -> Tensor:
@@ -174,10 +166,9 @@ def rotate_like(network: Network, other: nn.Module, generator: torch.Generator) 
 
 def _check_same(network: nn.Module, other: nn.Module) -> None:
     shapes, others = (
-        {name: layer.weight.shape for name, layer in weight_layers(net).items()}
-        for net in (network, other)
+        {name: w.shape for name, w in latent_weights(net).items()} for net in (network, other)
     )
-    if shapes != others or not shapes:
+    if shapes != others:
         raise UserError("The two networks do not have the same weight layers.")
 
 
@@ -197,9 +188,9 @@ def rotation_angles(network: nn.Module, other: nn.Module) -> pd.DataFrame:
     """
     _check_same(network, other)
     rows = []
-    theirs = weight_layers(other)
-    for name, layer in weight_layers(network).items():
-        a, b = (z.weight.double().flatten(1) for z in (layer, theirs[name]))
+    theirs = latent_weights(other)
+    for name, weight in latent_weights(network).items():
+        a, b = (z.double().flatten(1) for z in (weight, theirs[name]))
         a, b = (z / torch.linalg.vector_norm(z, dim=1, keepdim=True) for z in (a, b))
         # from chord and sum: the arccosine has no digits left at small angles
         half = torch.atan2(
@@ -240,18 +231,31 @@ def normalize_filters(network: Network, *, transform: bool) -> Network:
 
     network = _change(network, change)
     if transform:
-        waiting: str | None = None
-        for name, module in network.named_modules():
-            if name in lengths:
-                waiting = name
-            elif isinstance(module, _BatchNorm) and waiting is not None:
-                k = lengths.pop(waiting)
-                module.running_mean.div_(k)
-                module.running_var.div_(k.square())
-                waiting = None
-        if lengths:
-            raise UserError(f"No batch norm follows layer {next(iter(lengths))}.")
+        _transform_norms(network, lengths)
     return network
+
+
+def _transform_norms(network: nn.Module, lengths: dict[str, Tensor]) -> None:
+    # in the order of the modules, at each of their uses
+    known = {layer: name for name, layer in linear_layers(network).items() if name in lengths}
+    waiting: str | None = None
+    normed: dict[nn.Module, str] = {}
+    for name, module in network.named_modules(remove_duplicate=False):
+        if module in known:
+            if waiting is not None:
+                break
+            waiting = known[module]
+        elif isinstance(module, _BatchNorm) and waiting is not None:
+            if normed.setdefault(module, waiting) != waiting or module.running_mean is None:
+                raise UserError(f"Batch norm {name} keeps no statistics or follows two layers.")
+            waiting = None
+    if waiting is not None:
+        raise UserError(f"No batch norm follows layer {waiting}.")
+    for module, name in normed.items():
+        bias = linear_layers(network)[name].bias
+        bias = 0.0 if bias is None else bias.detach()  # which keeps its length
+        module.running_mean.sub_(bias).div_(lengths[name]).add_(bias)
+        module.running_var.div_(lengths[name].square())
 
 
 # --- distributions --------------------------------------------------------------------------------
@@ -286,8 +290,8 @@ def magnitude_histograms(network: nn.Module, *, bins: int = 40, upper: float = 4
     """
     edges = np.linspace(0, upper, bins + 1)
     rows = []
-    for name, layer in weight_layers(network).items():
-        t = _relative(layer.weight).ravel()
+    for name, weight in latent_weights(network).items():
+        t = _relative(weight).ravel()
         counts, _ = np.histogram(t, edges)
         rows.append(
             pd.DataFrame(
@@ -313,23 +317,16 @@ def scales(network: nn.Module) -> pd.DataFrame:
         residual (see :func:`bnn_geometry.networks.conversion.optimal_scale`): 1 − (alpha/rms)².
     """
     rows = []
-    for name, layer in weight_layers(network).items():
-        found = optimal_scale(layer.weight)
+    for name, weight in latent_weights(network).items():
+        found = optimal_scale(weight)
         rows.append(
             pd.DataFrame(
                 {
                     "layer": name,
                     "filter": np.arange(len(found.alpha)),
-                    "n": layer.fan_in,
+                    "n": weight[0].numel(),
                     "alpha": found.alpha.cpu().numpy(),
-                    "rms": layer.weight.detach()
-                    .double()
-                    .flatten(1)
-                    .square()
-                    .mean(1)
-                    .sqrt()
-                    .cpu()
-                    .numpy(),
+                    "rms": weight.double().flatten(1).square().mean(1).sqrt().cpu().numpy(),
                     "residual": found.residual.cpu().numpy(),
                 }
             )
@@ -352,9 +349,10 @@ def expected_residuals(network: nn.Module) -> pd.DataFrame:
         independent entries of the layer's own law) and own_sd, uniform and gaussian.
     """
     rows = {}
+    weights = latent_weights(network)
     for name, table in scales(network).groupby("layer", sort=False):
         n = int(table["n"].iloc[0])
-        t = _relative(weight_layers(network)[name].weight).ravel()
+        t = _relative(weights[name]).ravel()
         law = empirical(t[:: max(1, len(t) // LAW_ENTRIES)])
         square = mean_square_cosine(law, n)
         rows[name] = {

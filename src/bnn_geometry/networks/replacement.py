@@ -1,4 +1,4 @@
-"""Put other modules in the place of some of a network's, in a copy of it."""
+"""Copies of a network, with other modules in the place of some."""
 
 from __future__ import annotations
 
@@ -8,7 +8,31 @@ from typing import TypeVar
 
 from torch import nn
 
+from bnn_geometry.errors import UserError
+
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network itself, without ``torch.compile`` or data-parallel wrappers around it."""
+    parallel = nn.DataParallel | nn.parallel.DistributedDataParallel
+    while isinstance(network, parallel) or hasattr(network, "_orig_mod"):
+        network = network.module if isinstance(network, parallel) else network._orig_mod
+    return network
+
+
+def copied(network: Network) -> Network:
+    """A copy of a network that shares nothing with it, without a wrapper around it.
+
+    Raises
+    ------
+    UserError
+        If it holds what cannot be copied, such as a weight that is computed from others.
+    """
+    try:
+        return copy.deepcopy(unwrapped(network))
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"The network cannot be copied: {error}") from error
 
 
 def replace_modules(
@@ -29,7 +53,7 @@ def replace_modules(
         that one shared by several names stays shared. It is given the copy's module and may keep
         its parameters.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     made: dict[nn.Module, nn.Module] = {}
     for name, module in [*network.named_modules(remove_duplicate=False)]:
         if name and chosen(name, module):

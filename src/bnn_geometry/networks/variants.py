@@ -6,13 +6,13 @@ the paper taken literally. And a mistake that common code has: a sign of 0.
 
 from __future__ import annotations
 
-import copy
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.networks.replacement import copied
 from bnn_geometry.networks.straight_through import binarize, binarize_weight
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -62,7 +62,7 @@ def add_weight_noise(network: Network, generator: torch.Generator) -> Network:
     ValueError
         If the network has no binary weight layer.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     noise = WeightNoise(generator)
     for layer in _binary_layers(network, "add noise to"):
         layer.binarizer = noise.train(layer.training)
@@ -93,7 +93,7 @@ def signs_after_rounding(network: Network, dtype: torch.dtype) -> Network:
     ValueError
         If the network has no binary weight layer.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     for layer in _binary_layers(network, "round"):
         w = layer.weight
         if dtype == torch.int8:

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "WEIGHTS",
             "as_table",
             "probe",
+            "probe_arrays",
             "probe_weights",
         ],
         "joint_statistics": ["LayerStatistics"],

@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import torch
 from sklearn.utils.extmath import randomized_svd
-from torch import Tensor
+from torch import Tensor, nn
 
-from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
 from bnn_geometry.networks.magnitudes import shuffled_magnitudes
 from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing.correlation import (
@@ -89,7 +88,7 @@ def _bilinear(
 
 
 def predicted_correlations(
-    layer: BinaryLinear | BinaryConv2d,
+    layer: nn.Module | Tensor,
     x: Tensor,
     *,
     components: Sequence[int] = (1, 10, 100),
@@ -99,7 +98,8 @@ def predicted_correlations(
 
     Parameters
     ----------
-    layer : BinaryLinear or BinaryConv2d
+    layer : Module or Tensor
+        A linear layer or convolution, or its latent weights, (filters, ...).
     x : Tensor, shape (samples, n)
         Inputs of other images than those on which the correlation was measured.
     components : sequence of int
@@ -115,7 +115,8 @@ def predicted_correlations(
         pixels of a patch; ``k components``: the leading ones alone. NaN where a dot product does
         not vary.
     """
-    w = layer.weight.detach().flatten(1).double().cpu()
+    weight = layer if isinstance(layer, Tensor) else layer.weight
+    w = weight.detach().flatten(1).double().cpu()
     b = binarize(w)
     x = x.double()
     x = x - x.mean(0)
@@ -125,8 +126,8 @@ def predicted_correlations(
         "identity": _bilinear(w, b, lambda v: v, w.shape[1]),
         "diagonal": _bilinear(w, b, lambda v: v * variances, variances.sum()),
     }
-    if isinstance(layer, BinaryConv2d):
-        channels, pixels = layer.weight.shape[1], layer.weight[0, 0].numel()
+    if weight.dim() > 2:
+        channels, pixels = weight.shape[1], weight[0, 0].numel()
         patches = x.reshape(len(x), channels, pixels)
         between_channels = torch.einsum("scp,sdp->cd", patches, patches)
         between_pixels = torch.einsum("scp,scq->pq", patches, patches)

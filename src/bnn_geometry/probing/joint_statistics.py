@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear
 from bnn_geometry.probing.correlation import above_rounding, pearson
 
 BINS = 256
@@ -149,7 +148,7 @@ class JointMoments:
         self.energy = 0.0  # Σx² over the layer's inputs
 
     def add(self, x: Tensor, a: Tensor, b: Tensor) -> None:
-        """a, b: (filters, values), float32; x: the input they were made from, any shape.
+        """a, b: (filters, values); x: the input they were made from, any shape.
 
         Raises
         ------
@@ -173,11 +172,12 @@ class JointMoments:
             [a.sum(1), b.sum(1), (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)]
         )
 
-    def finish(self, name: str, layer: BinaryLinear | BinaryConv2d) -> LayerStatistics:
-        """The statistics of all that was added, as those of x·w^b and x·w^c of a layer."""
-        energy = layer.fan_in * self.energy / self.inputs  # E‖x‖²
-        size_a = torch.tensor(energy * layer.fan_in, dtype=torch.float64)
-        size_b = energy * layer.weight.detach().double().flatten(1).square().sum(1).cpu()
+    def finish(self, name: str, weight: Tensor) -> LayerStatistics:
+        """The statistics of all that was added, as those of x·w^b and x·w^c of latent weights."""
+        fan_in = weight[0].numel()
+        energy = fan_in * self.energy / self.inputs  # E‖x‖²
+        size_a = torch.tensor(energy * fan_in, dtype=torch.float64)
+        size_b = energy * weight.double().flatten(1).square().sum(1).cpu()
         a, b, aa, bb, ab = self.sums / self.count
         var_a = above_rounding(aa - a**2, size_a)
         var_b = above_rounding(bb - b**2, size_b)
@@ -191,7 +191,7 @@ class JointMoments:
         values = self.count * len(a)
         return LayerStatistics(
             layer=name,
-            fan_in=layer.fan_in,
+            fan_in=fan_in,
             values=values,
             r=float(pearson(pooled, pooled_a, pooled_b)),
             centred_r=float(pearson(cov.mean(), var_a.mean(), var_b.mean())),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,22 @@ from torch import Tensor, nn
 from bnn_geometry.geometry.binarized_angle import angle_sd
 from bnn_geometry.geometry.distributions import UNIFORM, empirical
 from bnn_geometry.geometry.quantizers import limit_angle
-from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.layers import latent_angles
+from bnn_geometry.networks.linear_layers import latent_weights
 from bnn_geometry.probing.controls import (
     control_correlations,
     predicted_correlations,
     quartile_table,
 )
 from bnn_geometry.probing.joint_statistics import LayerStatistics
-from bnn_geometry.probing.layer_inputs import LayerSample
-from bnn_geometry.probing.weights import weight_angles
+from bnn_geometry.probing.layer_inputs import LayerSample, by_group
+
+
+def _over_groups(found: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    # of each group's filters → of all filters
+    found = [*found]
+    return {name: torch.cat([group[name] for group in found]) for name in found[0]}
+
 
 SHOWN_ENTRIES = 20_000
 """Latent weights of a layer, at most, that stand for its law where a spread is computed."""
@@ -35,7 +42,7 @@ def control_tables(
     ----------
     network : Module
     samples : mapping of str to LayerSample
-        Inputs of every weight layer.
+        Inputs of its weight layers: of those there is a row.
     generator : torch.Generator
 
     Returns
@@ -44,15 +51,21 @@ def control_tables(
         By the control's name. Index layer; n (fan-in) and the columns of
         :func:`bnn_geometry.probing.controls.quartile_table`.
     """
-    layers = weight_layers(network)
+    weights = latent_weights(network)
     found = pd.concat(
         {
-            name: quartile_table(control_correlations(layer.weight, samples[name].x, generator))
-            for name, layer in layers.items()
+            name: quartile_table(
+                _over_groups(
+                    control_correlations(w, x, generator)
+                    for w, x in by_group(weights[name], sample.x)
+                )
+            )
+            for name, sample in samples.items()
         },
         names=["layer", "control"],
     )
-    found.insert(0, "n", [layers[name].fan_in for name in found.index.get_level_values("layer")])
+    n = [weights[name][0].numel() for name in found.index.get_level_values("layer")]
+    found.insert(0, "n", n)
     return {
         control: table.droplevel("control")
         for control, table in found.groupby("control", sort=False)
@@ -86,11 +99,12 @@ def predictions(
         predicted, measured and off, the distance between the two. NaN where a dot product does not
         vary.
     """
-    layers = weight_layers(network)
+    weights = latent_weights(network)
     frames = []
     for found in measured:
-        models = predicted_correlations(
-            layers[found.layer], samples[found.layer].x, components=(10, 100), seed=seed
+        models = _over_groups(
+            predicted_correlations(w, x, components=(10, 100), seed=seed)
+            for w, x in by_group(weights[found.layer], samples[found.layer].x)
         )
         for model, r in models.items():
             frame = pd.DataFrame({"predicted": r.numpy(), "measured": found.filter_r})
@@ -119,16 +133,16 @@ def angle_spread(network: nn.Module) -> pd.DataFrame:
         the distance of the median from it. Degrees.
     """
     rows = {}
-    angles = weight_angles(network).groupby("layer")["angle"]
-    for name, layer in weight_layers(network).items():
-        angle, entries = angles.get_group(name), layer.weight.flatten().cpu().numpy()
+    for name, weight in latent_weights(network).items():
+        angle = pd.Series(latent_angles(weight).cpu().numpy())
+        n, entries = weight[0].numel(), weight.flatten().cpu().numpy()
         limit = limit_angle(empirical(entries))
         rows[name] = {
-            "n": layer.fan_in,
+            "n": n,
             "sd": angle.std(),
             "sd_se": angle.std() / np.sqrt(2 * (len(angle) - 1)),
-            "independent": angle_sd(empirical(entries[:SHOWN_ENTRIES]), layer.fan_in),
-            "uniform": angle_sd(UNIFORM, layer.fan_in),
+            "independent": angle_sd(empirical(entries[:SHOWN_ENTRIES]), n),
+            "uniform": angle_sd(UNIFORM, n),
             "median": angle.median(),
             "limit": limit,
             "off": abs(angle.median() - limit),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from torch import Tensor, nn
 
+from bnn_geometry.networks.inference import Preprocess, scale_images
 from bnn_geometry.probing.correlation import quartiles
 from bnn_geometry.probing.dot_products import as_table, probe_weights
 from bnn_geometry.probing.weights import weight_angles
@@ -15,13 +16,16 @@ COLUMNS = [
 ]
 
 
-def measure_layers(network: nn.Module, images: Tensor) -> pd.DataFrame:
+def measure_layers(
+    network: nn.Module, images: Tensor, *, preprocess: Preprocess = scale_images
+) -> pd.DataFrame:
     r"""Correlation of x·w^b with x·w^c and angle between w^b and w^c, in every weight layer.
 
     Parameters
     ----------
     network : Module
-    images : Tensor of uint8, shape (images, channels, h, w)
+    images, preprocess
+        As for :func:`bnn_geometry.probing.dot_products.probe`.
 
     Returns
     -------
@@ -35,7 +39,7 @@ def measure_layers(network: nn.Module, images: Tensor) -> pd.DataFrame:
     UserError
         As :func:`bnn_geometry.probing.dot_products.probe_weights`.
     """
-    table = as_table(probe_weights(network, images))
+    table = as_table(probe_weights(network, images, preprocess=preprocess))
     angles = weight_angles(network).groupby("layer", sort=False)["angle"]
     for i, column in enumerate(("angle_25", "angle", "angle_75")):
         table[column] = angles.agg(lambda z, i=i: quartiles(z)[i])

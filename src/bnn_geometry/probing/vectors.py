@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry.networks.layers import BinaryConv2d, weight_layers
-from bnn_geometry.probing.layer_inputs import LayerInput, LayerSample, _patches, observe
+from bnn_geometry.networks.linear_layers import count_vectors, input_vectors
+from bnn_geometry.probing.layer_inputs import LayerInput, LayerSample, observe
 
 SHORT = 256
 """Inputs below which a vector counts for less: pixels vary so much between the places of an image
@@ -91,12 +92,12 @@ def draw_vectors(
         done[at.name] += len(x)
         before = at.continuous if continuous else None
         if isinstance(at.layer, BinaryConv2d):
-            pixels = x.shape[-2] * x.shape[-1]
+            pixels = count_vectors(at.layer, x)
             place = (places[at.name][start : start + len(x)] * pixels).long().clamp(max=pixels - 1)
             where = place.flatten().to(x.device)
             image = torch.arange(len(x), device=x.device).repeat_interleave(k)
-            x = _patches(x, at.layer, image, where)
-            before = None if before is None else _patches(before, at.layer, image, where)
+            x = input_vectors(at.layer, x, image, where)
+            before = None if before is None else input_vectors(at.layer, before, image, where)
         found[at.name].append((x.cpu(), None if before is None else before.cpu()))
 
     observe(network, images, see, batch_size=batch_size)

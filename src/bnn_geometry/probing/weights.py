@@ -17,8 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import device_of, full_precision, scale_images
-from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.inference import (
+    Preprocess,
+    device_of,
+    full_precision,
+    network_input,
+    run,
+    scale_images,
+)
+from bnn_geometry.networks.layers import latent_angles, weight_layers
+from bnn_geometry.networks.linear_layers import latent_weights
 
 NOISE_COLUMNS = [
     *("layer", "weights", "size", "cosine_latent", "cosine_gradient"),
@@ -28,7 +36,7 @@ NOISE_COLUMNS = [
 
 @torch.no_grad()
 def weight_angles(network: nn.Module) -> pd.DataFrame:
-    """Angle between w^c and w^b of every filter.
+    """Angle between w^c and w^b of every filter, in every linear layer and convolution.
 
     Returns
     -------
@@ -36,13 +44,13 @@ def weight_angles(network: nn.Module) -> pd.DataFrame:
         Columns layer, n (fan-in), filter, angle (degrees), in the order of the layers.
     """
     frames = []
-    for name, layer in weight_layers(network).items():
-        angle = layer.latent_angles()
+    for name, weight in latent_weights(network).items():
+        angle = latent_angles(weight)
         frames.append(
             pd.DataFrame(
                 {
                     "layer": name,
-                    "n": layer.fan_in,
+                    "n": weight[0].numel(),
                     "filter": range(len(angle)),
                     "angle": angle.cpu().numpy(),
                 }
@@ -69,8 +77,8 @@ def latent_histograms(network: nn.Module, bins: int = 40) -> pd.DataFrame:
     """
     edges = np.linspace(-1, 1, bins + 1)
     frames = []
-    for name, layer in weight_layers(network).items():
-        w = layer.weight.double().flatten().cpu().numpy()
+    for name, weight in latent_weights(network).items():
+        w = weight.double().flatten().cpu().numpy()
         counts, _ = np.histogram(w, edges)
         frames.append(
             pd.DataFrame(
@@ -99,7 +107,9 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(a @ b / (a.norm() * b.norm()))
 
 
-def weight_noise_statistics(network: nn.Module, images: Tensor, labels: Tensor) -> pd.DataFrame:
+def weight_noise_statistics(
+    network: nn.Module, images: Tensor, labels: Tensor, *, preprocess: Preprocess = scale_images
+) -> pd.DataFrame:
     """Size of ε in each layer, its cosines with w and with the gradient, and how Gaussian it is.
 
     The gradient is that of the cross-entropy on these images with respect to the binary weights,
@@ -109,7 +119,9 @@ def weight_noise_statistics(network: nn.Module, images: Tensor, labels: Tensor) 
     Parameters
     ----------
     network : Module
-    images : Tensor of uint8, shape (images, channels, h, w)
+        With layers of :mod:`bnn_geometry.networks.layers`: the others have no binary weights.
+    images, preprocess
+        As for :func:`bnn_geometry.probing.dot_products.probe`.
     labels : Tensor of int64, shape (images,)
 
     Returns
@@ -123,17 +135,20 @@ def weight_noise_statistics(network: nn.Module, images: Tensor, labels: Tensor) 
     Raises
     ------
     UserError
-        If there are no images, or a weight is not finite.
+        If there are no images or no such layers, or a weight is not finite.
     """
     if len(images) == 0:
         raise UserError("There are no images to take a gradient on.")
+    if not weight_layers(network):
+        raise UserError("The network has no binary layer whose weights meet noise.")
     copied = copy.deepcopy(network).train()
     for layer in weight_layers(copied).values():
         if not torch.isfinite(layer.weight).all():
             raise UserError("There are weights that are not finite: they differ by no number.")
     device = device_of(copied)
-    with torch.enable_grad(), full_precision(device):
-        scores = copied(scale_images(images.to(device)))
+    generators = [device] if device.type == "cuda" else []
+    with torch.enable_grad(), full_precision(device), torch.random.fork_rng(generators):
+        scores = run(copied, network_input(copied, images, preprocess))
         loss = F.cross_entropy(scores, labels.to(device))
         weights = {name: layer.weight for name, layer in weight_layers(copied).items()}
         gradients = torch.autograd.grad(loss, [*weights.values()], allow_unused=True)

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.inference import inference, scale_images
+from bnn_geometry.networks.inference import (
+    Preprocess,
+    inference,
+    network_input,
+    run,
+    scale_images,
+)
 from bnn_geometry.networks.models import MLP, ConvNet
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ def evaluate(
     *,
     indices: Tensor | None = None,
     precision: str = "float32",
+    preprocess: Preprocess = scale_images,
     batch_size: int = 500,
 ) -> float:
     """Fraction of images that the network classifies wrongly, with running batch statistics.
@@ -29,13 +36,22 @@ def evaluate(
     Parameters
     ----------
     network : Module
-        Takes images in [−1, 1], gives class scores. Its mode is restored afterwards.
+        Gives class scores, (images, classes). Its mode is restored afterwards.
     split : Split
-        Images and labels.
+        Images, which are not changed, and labels.
     indices : Tensor of int64, optional
         Evaluate on these images only.
     precision : str
         ``float32`` or ``bfloat16``.
+    preprocess : callable
+        From a batch of images to what the network takes; by default uint8 to [−1, 1].
+    batch_size : int
+        Images at a time.
+
+    Raises
+    ------
+    UserError
+        If the network cannot be run on the images, or gives no class scores for them.
     """
     images = split.images if indices is None else split.images[indices]
     labels = split.labels if indices is None else split.labels[indices]
@@ -47,10 +63,13 @@ def evaluate(
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
     ):
         for some, answers in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            x = scale_images(some.to(device))
+            x = network_input(network, some, preprocess)
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
-            wrong += (network(x).argmax(1) != answers.to(device)).sum()
+            scores = run(network, x)
+            if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != len(some):
+                raise UserError("The network does not give class scores, (images, classes).")
+            wrong += (scores.argmax(1) != answers.to(device)).sum()
     return int(wrong) / len(labels)
 
 
