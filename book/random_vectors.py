@@ -107,12 +107,13 @@ interactive.show_histograms(
         "Figure 2 of the paper. Angle between a random vector and its binarization (vermilion) and "
         "between two independent random vectors (blue, hatched). On the web page a slider chooses "
         "the dimension n and a list the distribution of the entries; in print they are uniform on "
-        f"$[-1, 1]$. Curves: laws, exact for Gaussian entries and for n = 3, asymptotic from n = 10 "
-        f"on. Dotted: limit for large n. {samples:,} pairs each, preset {preset}, seed {seed}."
+        "$[-1, 1]$. Curves: laws, exact for Gaussian entries and for n = 3, asymptotic from n = "
+        f"10 on. Dotted: limit for large n. {samples:,} pairs each, preset {preset}, seed {seed}."
     ),
     alt=(
-        "Five histograms of uniform entries, n = 3 to 1000. At n = 3 the two angles overlap widely; "
-        "at 27 they touch in their tails only; at 1000 both are narrow peaks, at 30 and 90 degrees."
+        "Five histograms of uniform entries, n = 3 to 1000. At n = 3 the two angles overlap "
+        "widely; at 27 they touch in their tails only; at 1000 both are narrow peaks, at 30 and 90 "
+        "degrees."
     ),
     n=27,
 )
@@ -275,13 +276,14 @@ ax.legend()
 show(
     figure,
     "fig-separation",
-    "Probability that an independent vector is closer to w than bin(w) is. Line: exact, for Gaussian "
-    "entries. Points: simulated, with standard errors, where it happened to five pairs or more. "
-    "Dashed: the bound of the theorem.",
+    "Probability that an independent vector is closer to w than bin(w) is. Line: exact, for "
+    "Gaussian entries. Points: simulated, with standard errors, where it happened to five pairs or "
+    "more. Dashed: the bound of the theorem.",
     origin.but(words=f"{sizes.separation_samples:,} pairs for each point"),
-    alt="On a logarithmic axis the exact probability falls along a nearly straight line from an eighth "
-    "at n = 2 to one in a million at n = 27 and below 10 to the minus 8 at n = 40. Simulated points "
-    "lie on it, those of uniform entries below it. The bound falls far more slowly.",
+    alt="On a logarithmic axis the exact probability falls along a nearly straight line from an "
+    "eighth at n = 2 to one in a million at n = 27 and below 10 to the minus 8 at n = 40. "
+    "Simulated points lie on it, those of uniform entries below it. The bound falls far more "
+    "slowly.",
 )
 
 # %%
@@ -428,8 +430,8 @@ show(
     "direction drawn uniformly (mean of 2,000). Grey: where a random vector usually is.",
     origin,
     alt="An axis rises from 72 degrees at n = 10 into the grey band of random vectors. The worst "
-    "direction in a tenth of the dimensions stays at 45 to 49 degrees, that in ten dimensions falls "
-    "towards 37 degrees, where a random direction is in all dimensions.",
+    "direction in a tenth of the dimensions stays at 45 to 49 degrees, that in ten dimensions "
+    "falls towards 37 degrees, where a random direction is in all dimensions.",
 )
 
 # %%
@@ -442,9 +444,10 @@ for label, found in worst.items():
 assert worst["10 dimensions"][top] < worst["10 dimensions"].iloc[0]
 assert worst["n/10 dimensions"].max() < 52
 for n in sizes.subspace_dimensions:
+    tenth = angles.nearest_binary_angle(np.arange(n) < n // 10)
     for kind, value, error in (
         ("a random direction", typical[n].mean(), angle_sd(GAUSSIAN, n) / 2000**0.5),
-        ("a tenth of the entries, equal", angles.nearest_binary_angle(np.arange(n) < n // 10), None),
+        ("a tenth of the entries, equal", tenth, None),
         ("worst found in a random subspace of n/10 dimensions", worst["n/10 dimensions"][n], None),
         ("worst found in a random subspace of 10 dimensions", worst["10 dimensions"][n], None),
         ("an axis", axis[n], None),
@@ -520,15 +523,15 @@ show(
     figure,
     "fig-tails",
     "Probability that an independent vector is closer to w than bin(w) is, for entries with heavy "
-    "tails, on logarithmic axes. Points: simulated, with standard errors, where it happened to five "
-    "pairs or more.",
+    "tails, on logarithmic axes. Points: simulated, with standard errors, where it happened to "
+    "five pairs or more.",
     origin.but(
         words=f"{min(sizes.tail_values // 3, 100_000):,} pairs at n = 3 to "
         f"{sizes.tail_values // max(sizes.tail_dimensions):,} in the highest dimension"
     ),
     alt="Two curves of Student's t fall as nearly straight lines, that of three degrees of freedom "
-    "more steeply than that of one and a half, while the Gaussian one drops below both before n = 10 "
-    "and out of the figure before n = 30.",
+    "more steeply than that of one and a half, while the Gaussian one drops below both before n = "
+    "10 and out of the figure before n = 30.",
 )
 
 # %%
