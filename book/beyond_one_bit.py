@@ -59,7 +59,7 @@ simulate = study.Simulation(n, samples, generator)
 #
 # $$
 # \cos\angle\bigl(w, q(w)\bigr) \;\longrightarrow\;
-#   \frac{E[w\,q(w)]}{\sqrt{E w^2\;E\,q(w)^2}} \qquad (n\to\infty).
+#   \frac{E[w\,q(w)]}{\sqrt{E w^2\;E\,q(w)^2}} .
 # $$ (eq-quantized)
 #
 # A common factor of all levels makes no difference to the angle, nor to a network with
@@ -161,7 +161,7 @@ ax.plot(best["means"], best["ternary"], "k*", ms=13, mfc="none", label="best thr
 ax.plot(t_authors / GAUSSIAN.m1, law_authors, "kD", ms=8, mfc="none", label="the authors'")
 ax.axvline(study.RULE, color="black", lw=1, ls=":", label=f"threshold {study.RULE} E|w|")
 ax.set(xlabel="threshold / E|w|", ylabel="angle (degrees)", xlim=(0, None), ylim=(15, 70))
-ax.legend(loc="upper center", ncols=2)
+ax.legend(loc="upper right", ncols=2)
 show(
     figure,
     "fig-ternary",
@@ -200,7 +200,10 @@ glue(best=best.loc["Gaussian"], loss=best["loss"], authors=law_authors)
 # angles, so
 #
 # $$
-# \angle\bigl(w,\, R^\mathsf{T}\mathrm{bin}(Rw)\bigr) = \angle\bigl(Rw,\, \mathrm{bin}(Rw)\bigr),
+# \begin{aligned}
+# &\angle\bigl(w,\, R^\mathsf{T}\mathrm{bin}(Rw)\bigr) \\
+# &\quad = \angle\bigl(Rw,\, \mathrm{bin}(Rw)\bigr),
+# \end{aligned}
 # $$ (eq-rotation)
 #
 # and if $R$ is drawn uniformly from all of them (the Haar measure {cite}`mezzadri2007`), the

@@ -147,6 +147,11 @@ interactive.show_histograms(
 # Neither is a small angle. It is small beside 90°, the angle between vectors that have nothing to
 # do with each other. That is the sense of the paper's “small amount relative to the angle between
 # two random vectors”.
+#
+# ## Both angles gather like $n^{-1/2}$
+#
+# The table has both laws, in degrees: mean and standard deviation of the angle to the binarization,
+# and the standard deviation of the angle of a pair, whose mean is 90°. Simulation agrees with them.
 
 # %%
 trends = pd.concat(
@@ -204,23 +209,19 @@ for n in (2, 3, *sizes.trend_dimensions):
 glue(limit={"uniform": limit_angle(UNIFORM), "gaussian": limit_angle(GAUSSIAN)})
 glue(rate={"uniform": angle_sd_rate(UNIFORM), "gaussian": angle_sd_rate(GAUSSIAN)})
 shown = (3, 10, 27, 100, 1000, 10_000)
-rows = {
+laws = {
     n: {
-        f"{name}, {what}": law_of(law, n)
-        for name, law in (("uniform", UNIFORM), ("Gaussian", GAUSSIAN))
-        for what, law_of in (("mean", mean_angle), ("s.d.", angle_sd))
+        "uniform": mean_angle(UNIFORM, n),
+        "its s.d.": angle_sd(UNIFORM, n),
+        "Gaussian": mean_angle(GAUSSIAN, n),
+        "its s.d. ": angle_sd(GAUSSIAN, n),
+        "pair's s.d.": pair_angle_sd(n),
     }
-    | {"pair, s.d.": pair_angle_sd(n)}
     for n in shown
 }
-table(pd.DataFrame(rows).T.rename_axis("n"), ".2f")
+table(pd.DataFrame(laws).T.rename_axis("n"), ".1f")
 
 # %% [markdown]
-# ## Both angles gather like $n^{-1/2}$
-#
-# The table has the laws, in degrees: mean and standard deviation of the angle to the binarization,
-# and the standard deviation of the angle of a pair, whose mean is 90°. Simulation agrees with them.
-#
 # For the pair this is the hyperdimensional computing of Kanerva {cite}`kanerva2009`, from which the
 # paper sets out: the cosine between two random $\pm1$ vectors has mean zero and a standard
 # deviation proportional to $n^{-1/2}$. The constant is one, *exactly*, and not for $\pm1$ alone.
@@ -228,8 +229,11 @@ table(pd.DataFrame(rows).T.rename_axis("n"), ".2f")
 # uncorrelated and
 #
 # $$
-# E\cos^2 = \sum_i E\Bigl[\frac{u_i^2}{\lVert u\rVert^2}\Bigr] E\Bigl[\frac{v_i^2}{\lVert v\rVert^2}
-# \Bigr] = n\cdot\frac1n\cdot\frac1n = \frac1n .
+# \begin{aligned}
+# E\cos^2 &= \sum_i E\Bigl[\frac{u_i^2}{\lVert u\rVert^2}\Bigr]
+#   E\Bigl[\frac{v_i^2}{\lVert v\rVert^2}\Bigr] \\
+#   &= n\cdot\frac1n\cdot\frac1n = \frac1n .
+# \end{aligned}
 # $$
 #
 # The angle to the binarization is narrower: its standard deviation tends to
@@ -570,9 +574,9 @@ glue(heavy_100=100 * heavy["p"][100], gaussian_100=scientific(gaussian_100))
 # **1. A stricter question.** Judge the two angles of {numref}`fig-angles` without comparing them
 # pair by pair: call a vector $\mathrm{bin}(w)$ if its angle to $w$ is below the best threshold,
 # $\mathrm{bin} (w)$ and an independent vector being equally likely. Its error rate is half of the
-# {term}`overlapping coefficient` {cite}`inman1989`. Put `separation.separation_at(n)` in the place
-# of `closer_probability` in the cell of {numref}`fig-separation`. Which $n$ brings the error below
-# a thousandth?
+# {term}`overlapping coefficient` {cite}`inman1989`. Put `separation.separation_at(n).error` in the
+# place of `closer_probability` in the cell of {numref}`fig-separation`. Which $n$ brings the error
+# below a thousandth?
 #
 # ```{dropdown} Solution 1
 # $n =$ {glue:text}`strict-thousandth`, where the first question needed {glue:text}`thousandth`. At
