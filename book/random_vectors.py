@@ -25,8 +25,8 @@
 # a theorem of four lines says that it falls exponentially.
 #
 # Not every direction is near a binary vector: an axis in a thousand dimensions is
-# {glue:text}`axis-1000:.0f`° away from all of them. In a random subspace every direction is near
-# one; the worst that a search finds in ten dimensions out of {glue:text}`top` is
+# {glue:text}`axis-1000:.0f`° away from all of them. In a random subspace of few dimensions every
+# direction is near one; the worst that a search finds in ten dimensions out of {glue:text}`top` is
 # {glue:text}`worst-ten:.0f`° away ({claim}`expressive`). And the entries must not have heavy tails:
 # with Student's t, $\nu = 1.5$, an independent vector is still closer in
 # {glue:text}`heavy-100:.1f` % of all pairs at $n = 100$.
@@ -131,11 +131,10 @@ interactive.show_histograms(
 # $$ (eq-cosine)
 #
 # It says how even the entries are. If they are independent draws from one distribution, the law of
-# large numbers gives
+# large numbers gives, for large $n$,
 #
 # $$
-# \cos\angle\bigl(w, \mathrm{bin}(w)\bigr) \;\longrightarrow\; \frac{E|w|}{\sqrt{E\,w^2}}
-#   \qquad (n\to\infty).
+# \cos\angle\bigl(w, \mathrm{bin}(w)\bigr) \;\longrightarrow\; \frac{E|w|}{\sqrt{E\,w^2}} .
 # $$ (eq-limit)
 #
 # The paper draws its entries uniformly from $[-1, 1]$, because training clips the
@@ -207,6 +206,8 @@ for n in (2, 3, *sizes.trend_dimensions):
         **options,
     )
 glue(limit={"uniform": limit_angle(UNIFORM), "gaussian": limit_angle(GAUSSIAN)})
+wide = [pair_angle_sd(1000) / angle_sd(law, 1000) for law in (UNIFORM, GAUSSIAN)]
+assert 2.8 < min(wide) < max(wide) < 3.2  # about three times
 glue(rate={"uniform": angle_sd_rate(UNIFORM), "gaussian": angle_sd_rate(GAUSSIAN)})
 shown = (3, 10, 27, 100, 1000, 10_000)
 laws = {
@@ -263,7 +264,7 @@ for name in ("Gaussian", "uniform"):
 law = exact[list(seen)]
 error = np.sqrt(law * (1 - law) / sizes.separation_samples)
 assert ((closer["Gaussian"] - law).abs() < 4 * error + 1 / sizes.separation_samples).all()
-figure, [[ax]] = plots.new_figure(height=4.0, width=7.2)
+figure, [[ax]] = plots.new_figure(height=4.0, width=5.8)
 plots.series(
     {
         f"{name} entries": pd.DataFrame(
@@ -340,7 +341,7 @@ glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 # Uniform entries do better, and not because such vectors avoid each other. They come close *more*
 # often than Gaussian ones: within 30° in ten dimensions with probability {glue:text}`near-uniform`
 # against {glue:text}`near-gaussian`. But their binarizations are nearer still, and that decides:
-# {glue:text}`own-uniform` of them are closer than the binarization, against
+# one is closer than the binarization with probability {glue:text}`own-uniform`, against
 # {glue:text}`own-gaussian`.
 #
 # ## The theorem
@@ -373,8 +374,8 @@ glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 # the $2^n$ binary vectors none is nearer to $v$ than $\mathrm{bin}(v)$, which makes every term of
 # $v\cdot b$ positive. So {eq}`eq-cosine` answers for each direction, and it is worst for an axis:
 # one entry that is not zero, an angle of $\arccos n^{-1/2}$. Its cosine is one standard deviation
-# of that of two random vectors: no binary vector is nearer to an axis than any random vector
-# usually is. If $k$ entries share the vector equally, the cosine is $\sqrt{k/n}$.
+# of that of two random vectors: no binary vector is nearer to an axis than a random vector usually
+# is. If $k$ entries share the vector equally, the cosine is $\sqrt{k/n}$.
 #
 # Single directions say little of a network, though, whose units look at combinations of features.
 # Draw a subspace of $k$ dimensions at random: then *every* vector in it is near its binarization,
@@ -411,7 +412,7 @@ worst = {
     )
 }
 axis = pd.Series({n: worst_binary_angle(n) for n in grid})
-figure, [[ax]] = plots.new_figure(height=4.2, width=7.2)
+figure, [[ax]] = plots.new_figure(height=4.2, width=5.8)
 plots.series(
     {
         "an axis": axis,
@@ -488,12 +489,13 @@ glue(pixel=one_pixel)
 # directions drawn uniformly in a hundred dimensions a part of {glue:text}`beyond-100` is more than
 # 45° away.
 #
-# So the set is expressive for nearly all directions and not for all, and the ledger says so. A
+# So the set is expressive for nearly all directions and not for all ({claim}`expressive`). A
 # caution the other way: angles speak of *white* inputs. Neighbouring pixels are alike, and then a
 # single pixel is within reach. With pixels in a row whose correlation falls as $0.9^{|i-j|}$, a
 # binary vector of fifteen equal signs about a pixel and alternating ones elsewhere has correlation
 # {glue:text}`pixel-smooth:.2f` with that pixel, and {glue:text}`pixel-white:.2f` if all pixels are
-# {term}`white`. Which of the two a network's inputs are is the matter of {doc}`dot_products`.
+# {term}`white`. (Two units that differ in one sign have the pixel exactly, in half their
+# difference.) Which of the two a network's inputs are is the matter of {doc}`dot_products`.
 #
 # ## Heavy tails break it
 #
@@ -516,7 +518,7 @@ for label, law in (("Student t, ν = 1.5", HEAVY), ("Student t, ν = 3", student
         rate = np.mean(sample.pairs > sample.binarized)
         rows[n] = (rate, np.sqrt(rate * (1 - rate) / len(sample.pairs)), len(sample.pairs))
     tails[label] = pd.DataFrame(rows, index=["p", "se", "pairs"]).T
-figure, [[ax]] = plots.new_figure(height=4.0, width=7.2)
+figure, [[ax]] = plots.new_figure(height=4.0, width=5.8)
 often = {label: t.loc[t["p"] * t["pairs"] >= 5, ["p", "se"]] for label, t in tails.items()}
 plots.series(often, ax)
 ax.plot(exact.index, exact, color="black", ls="-.", label="Gaussian, exact")
@@ -556,14 +558,13 @@ glue(heavy_100=100 * heavy["p"][100], gaussian_100=scientific(gaussian_100))
 # {glue:text}`gaussian-100`. Clipping the latent weights to $[-1, 1]$ rules such tails out. Weights
 # that were trained without it may have them ({doc}`pretrained`), and so may data.
 #
-# ## What this is, and what it is not
+# ## Binarizing both vectors keeps their angle
 #
-# Signs keep the angle between two vectors as well as their directions. For a random rotation before
-# {term}`bin`, or Gaussian entries, the expected part of the signs in which two vectors differ is
-# their angle over 180°. The formula is Sheppard's {cite}`sheppard1899`; Goemans and Williamson
-# {cite}`goemans1995` round semidefinite programs by it, and SimHash {cite}`charikar2002` finds
-# similar documents. Plan and Vershynin {cite}`plan2014` make it hold for all pairs of a set at
-# once.
+# Signs keep the angle *between* two vectors as well. If both are rotated at random before they are
+# binarized, the expected part of the signs in which they differ is their angle over 180°. The
+# formula is Sheppard's {cite}`sheppard1899`; Goemans and Williamson {cite}`goemans1995` round
+# semidefinite programs by it, and SimHash {cite}`charikar2002` finds similar documents. Plan and
+# Vershynin {cite}`plan2014` make it hold for all pairs of a set at once.
 #
 # All of it is about *random* vectors. That dot products with data are preserved is a statement
 # about trained networks, whose weights are not random and whose inputs are not white.
@@ -592,8 +593,9 @@ assert all(strict[n].overlap > exact[n] for n in strict)
 glue(strict_thousandth=strict_thousandth, strict_27=scientific(strict[27].overlap))
 
 # %% [markdown]
-# **2. Positive entries.** Draw the entries uniformly from $[0, 1]$, like activations that are never
-# negative. What do both angles tend to, and what does subtracting the mean change?
+# **2. Positive entries.** Draw vectors with entries uniform on $[0, 1]$ by `generator.random`, like
+# activations that are never negative, and hand them to `angles.nearest_binary_angle` and
+# `angles.angle`. What do both angles tend to, and what does subtracting the mean change?
 #
 # ```{dropdown} Solution 2
 # The angle to the binarization still tends to {glue:text}`positive-own:.0f`°: {eq}`eq-limit` knows
