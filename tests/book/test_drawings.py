@@ -24,7 +24,6 @@ T = pd.DataFrame(dict.fromkeys(COLUMNS.split(), X), index=["conv1", "conv2", "fc
     n=[10, 100, 1000], layer=["conv1", "conv2", "fc1"], angle=[30.0, 31.0, 37.0], epoch=[1, 2, 3],
     seed=1, network="a", right=X + 0.1,
 )  # fmt: skip
-PAIR = (T["n"].to_numpy(), X)
 HISTOGRAM = SimpleNamespace(
     start=0, width=60, counts=np.array([1, 2, 1]), density=X, density_start=0, density_step=60
 )
@@ -33,15 +32,6 @@ ARGUMENTS = {
     angles.plot_angle_histograms: (
         SimpleNamespace(binarized=HISTOGRAM, pairs=HISTOGRAM, limit=37.0),
     ),
-    angles.plot_trend: ([("a", T)],),
-    angles.plot_residuals: ([("a", T)],),
-    angles.plot_overlap: (T, [("a", T), ("b", T), ("c", T)]),
-    angles.plot_orders: ([("a", *PAIR)],),
-    angles.plot_nearest: (T,),
-    angles.plot_sparse: ([("a", X, X)], T),
-    angles.plot_limits: ((X, X), {"Gaussian": (0.8, 37.0)}, [("a", T)]),
-    angles.plot_convergence: ([("a", T, 37.0)],),
-    angles.plot_tails: ([("a", T, T)], PAIR),
     dynamics.plot_flow_plane: (FLOW,),
     dynamics.plot_flow_angles: (FLOW,),
     dynamics.plot_excess: (T,),

@@ -158,7 +158,7 @@ def test_changed_sizes_make_their_chapter_stale_and_what_builds_on_it_and_nothin
         (
             "[bases.small-mlp]",
             "[bases.small-mlp]\nlabel_smoothing = 0.1",
-            {"random_vectors", "training", *networks, *last},
+            {"training", *networks, *last},
         ),
         ("[bases.small-fine-tuning]", "[bases.small-fine-tuning]\nflip = false",
          {"pretrained", *last}),

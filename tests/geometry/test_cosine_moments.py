@@ -8,6 +8,7 @@ from scipy import integrate, special, stats
 
 from bnn_geometry.geometry.binarized_angle import angle_sd, mean_angle
 from bnn_geometry.geometry.cosine_moments import (
+    cosine_kurtosis,
     cosine_moments,
     cosine_sd,
     cosine_variance_rate,
@@ -145,3 +146,13 @@ def test_heavy_tails_are_not_extrapolated():
     variance = mean_square_cosine(law, n) - mean_cosine(law, n) ** 2
     assert cosine_sd(law, n) ** 2 == pytest.approx(variance, rel=1e-6)
     assert n * variance > 1.5 * 10**4 * cosine_sd(law, 10**4) ** 2
+
+
+def test_kurtosis_in_the_plane_and_in_high_dimension():
+    # cos(π/4 − φ) with φ uniform on [0, π/4], by quadrature
+    c = np.cos(np.pi / 4 * (np.arange(20_000) + 0.5) / 20_000)
+    assert cosine_kurtosis(GAUSSIAN, 2) == pytest.approx(stats.kurtosis(c, fisher=False), rel=1e-5)
+    for law in (UNIFORM, GAUSSIAN, LAPLACE):
+        assert cosine_kurtosis(law, 300) == pytest.approx(3, abs=0.25)
+        assert cosine_kurtosis(law, 301) == 3
+    assert cosine_kurtosis(SIGNS, 5) == 1

@@ -35,13 +35,16 @@ def test_simulated_angles_are_the_limits_within_their_errors(simulate):
     )
 
 
-def test_the_best_threshold_of_each_law(simulate):
-    table = study.best_ternary(LAWS, simulate)
+def test_the_best_threshold_of_each_law():
+    table = study.best_ternary(LAWS)
     np.testing.assert_allclose(table["means"][["uniform", "Laplace"]], [2 / 3, 1])
     np.testing.assert_allclose(table["zeros"]["uniform"], 100 / 3)
-    assert (table["binary"] > table["rule"]).all()
+    # sin² of the best are 1/9 and 1 − 2/e; of the rule for Laplace entries 1 − 1.7² e^(−0.7)/2
+    best = np.degrees(np.arcsin(np.sqrt([1 / 9, 1 - 2 / np.e])))
+    np.testing.assert_allclose(table["ternary"][["uniform", "Laplace"]], best)
+    rule = np.degrees(np.arccos(1.7 * np.sqrt(np.exp(-0.7) / 2)))
+    assert table["loss"]["Laplace"] == pytest.approx(rule - best[1])
     assert (table["loss"] > 0).all()
-    assert (((table["angle"] - table["rule"]) / table["angle_se"]).abs() < 4).all()
 
 
 def test_levels_and_bounds(simulate):

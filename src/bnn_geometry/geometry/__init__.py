@@ -1,9 +1,10 @@
 """Laws of random vectors and of what binarizing them does: numpy and scipy, no torch.
 
 ``distributions`` of entries; ``angles`` of vectors, given or drawn; closed forms in
-``cosine_moments``, ``binarized_angle``, ``pair_angle`` and ``separation``; ``quantizers`` of any
-number of levels; ``rotation`` before binarization; ``correlation`` of dot products;
-``hyperdimensional`` counting; ``flows`` of section 5.1 with their ``losses`` and ``steady_state``.
+``cosine_moments``, ``binarized_angle``, ``pair_angle`` and ``separation``; the worst direction of
+``subspaces``; ``quantizers`` of any number of levels; ``rotation`` before binarization;
+``correlation`` of dot products; ``hyperdimensional`` counting; ``flows`` of section 5.1 with their
+``losses`` and ``steady_state``.
 """
 
 import lazy_loader
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "distributions": ["GAUSSIAN", "LAPLACE", "SIGNS", "UNIFORM", "empirical"],
         "pair_angle": ["pair_angle_cdf", "pair_angle_sd"],
         "quantizers": ["limit_angle", "lloyd_max", "ternary"],
-        "separation": ["separation_dimension"],
+        "separation": ["closer_probability"],
+        "subspaces": ["farthest_direction", "random_subspace"],
     },
 )

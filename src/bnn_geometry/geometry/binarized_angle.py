@@ -216,7 +216,7 @@ def binarized_angle_density(theta: ArrayLike, law: Distribution, n: int) -> Floa
     Exact in the plane: :math:`4/\pi` per radian for Gaussian entries, :math:`2/(1+\sin2\theta)`
     for uniform and :math:`1/\cos^2\theta` for Laplace ones, θ ≤ 45°. Exact for n = 3: Gaussian
     entries, :math:`4\sin\theta\,(1-\frac3\pi\arccos\min(1,\frac{\cot\theta}{\sqrt2}))`, and
-    uniform ones (one quadrature). For Gaussian entries up to n = 300 the derivative of
+    uniform ones (one quadrature). For Gaussian entries up to n = 100 the derivative of
     :func:`binarized_angle_logsf`, which is exact but for an interpolation error of less than
     2e-3 of the peak (n = 4) or 2e-4 (beyond). Everything else is the normal density with the
     mean and the standard deviation of :func:`mean_angle` and :func:`angle_sd`: asymptotic, for
@@ -241,7 +241,7 @@ def binarized_angle_density(theta: ArrayLike, law: Distribution, n: int) -> Floa
     theta = np.asarray(theta, dtype=np.float64)
     if (exact := _exact_density(law, n)) is not None:
         return exact(np.radians(theta)) * np.pi / 180
-    if law is GAUSSIAN and n <= 300:
+    if law is GAUSSIAN and n <= 100:
         return spherical_tail(n).density(np.radians(theta)) * np.pi / 180
     return stats.norm.pdf(theta, mean_angle(law, n), angle_sd(law, n))
 

@@ -1,4 +1,7 @@
-"""How well the angle to w tells bin(w) from a random vector, and in which dimension it does."""
+"""How often a random vector is as near to w as bin(w): exact laws, a bound, the best threshold.
+
+All of it is for directions drawn uniformly from the sphere, that is for Gaussian entries.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,48 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from bnn_geometry.geometry.binarized_angle import binarized_angle_logsf, worst_binary_angle
-from bnn_geometry.geometry.distributions import GAUSSIAN, check_dimension
-from bnn_geometry.geometry.pair_angle import pair_angle_logcdf
+from bnn_geometry.geometry.distributions import GAUSSIAN, Floats, check_dimension
+from bnn_geometry.geometry.pair_angle import pair_angle_density, pair_angle_logcdf
 from bnn_geometry.geometry.quantizers import limit_angle
+
+
+@lru_cache(maxsize=256)
+def closer_probability(n: int) -> float:
+    r"""P(an independent direction is closer to w than bin(w) is), w uniform on the sphere.
+
+    :math:`\int h(\theta)\,P(\angle(w,\mathrm{bin}(w))>\theta)\,d\theta` with the density h of
+    the angle of a pair, by quadrature of the exact laws, see
+    :func:`~bnn_geometry.geometry.binarized_angle.binarized_angle_logsf`. It falls like
+    :math:`(e/2\pi)^{n/2}`, up to a power of n: beyond 45° the tail of the angle to bin(w) falls
+    like :math:`(\sqrt{2e/\pi}\cos\theta)^n` and that of the pair like :math:`\sin^n\theta`, and
+    the product is largest at 45°.
+
+    Raises
+    ------
+    ValueError
+        If n < 2.
+    """
+    check_dimension(n, least=2)
+    top = worst_binary_angle(n)
+    x, p = np.polynomial.legendre.leggauss(400)
+    theta = top / 2 * (1 + x)
+    values = pair_angle_density(theta, n) * np.exp(binarized_angle_logsf(theta, n))
+    return float(top / 2 * p @ values)
+
+
+def closer_bound(n: ArrayLike) -> Floats:
+    r"""Upper bound :math:`2e^{-(n-1)/4\pi}` of :func:`closer_probability`, by concentration.
+
+    :math:`w\mapsto\lVert w\rVert_1/\sqrt n` is 1-Lipschitz on the sphere and its mean is at least
+    :math:`\sqrt{2/\pi}`, so that it falls below half of that with probability at most
+    :math:`e^{-(n-1)/4\pi}` (Ledoux 2001); a cap of that cosine has at most the measure
+    :math:`e^{-n/4\pi}` (Ball 1997).
+    """
+    return 2 * np.exp(-(np.asarray(n, dtype=np.float64) - 1) / (4 * np.pi))
 
 
 @dataclass(frozen=True)
@@ -77,30 +116,3 @@ def separation_at(n: int) -> Separation:
     if n == 2:  # the minimum lies at the end of the interval, which the search only approaches
         return Separation(n, 45.0, log_error(45.0))
     return Separation(n, float(best.x), float(best.fun))
-
-
-def separation_dimension(error: float) -> int:
-    """Smallest dimension in which :func:`separation_at` has an error rate below the given one.
-
-    Parameters
-    ----------
-    error : float
-        In (0, 1/2). The time grows with the dimension found: 1e-12 needs a hundred dimensions.
-
-    Raises
-    ------
-    ValueError
-        If the error rate is not between 0 and 1/2, that of guessing.
-    """
-    if not (0 < error < 0.5):
-        raise ValueError(f"An error rate lies between 0 and 1/2, that of guessing: not {error}.")
-    high = 2
-    while separation_at(high).log_error >= np.log(error):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (
-            (middle, high) if separation_at(middle).log_error >= np.log(error) else (low, middle)
-        )
-    return high

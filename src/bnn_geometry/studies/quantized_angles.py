@@ -71,39 +71,28 @@ def limits(law: Distribution, by_label: dict[float, quantizers.Quantizer]) -> pd
     return pd.Series({t: quantizers.limit_angle(law, q) for t, q in by_label.items()})
 
 
-def _by_rule(w: NDArray) -> NDArray:
-    # each vector with the threshold of its own mean size
-    size = np.abs(w)
-    return np.sign(w) * (size > RULE * size.mean(axis=-1, keepdims=True))
-
-
-def best_ternary(laws: dict[str, Distribution], simulate: Simulation) -> pd.DataFrame:
+def best_ternary(laws: dict[str, Distribution]) -> pd.DataFrame:
     """The best threshold of each law beside binarization and the rule of ternary weight networks.
 
     Returns
     -------
     DataFrame
         Index: names of the laws. binary, sigmas and means (the best threshold in standard
-        deviations and in E|w|), zeros (per cent), ternary, rule (limit of the rule), loss (of the
-        rule against the best), angle and angle_se (the rule simulated, each vector with its own
-        mean).
+        deviations and in E|w|), zeros (per cent), ternary, loss (of the rule against the best).
+        Angles for n → ∞.
     """
     rows = {}
     for name, law in laws.items():
         best = quantizers.best_ternary(law)
         angle = quantizers.limit_angle(law, best)
         rule = quantizers.limit_angle(law, quantizers.ternary(RULE * law.m1))
-        simulated = simulate(law, _by_rule)
         rows[name] = {
             "binary": quantizers.limit_angle(law, quantizers.BINARY),
             "sigmas": best.thresholds[1] / np.sqrt(law.m2),
             "means": best.thresholds[1] / law.m1,
             "zeros": 100 * quantizers.zero_fraction(law, best),
             "ternary": angle,
-            "rule": rule,
             "loss": rule - angle,
-            "angle": simulated[0],
-            "angle_se": simulated[1],
         }
     return pd.DataFrame(rows).T
 
