@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 from planted import Single, uniform
-from small_networks import each_kind, generator, make, pixels, same, snapshot
+from small_networks import each_kind, make
 
 from bnn_geometry.geometry import angles
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.networks.models import MLP
 from bnn_geometry.probing.weights import (
     latent_histograms,
     weight_angles,
