@@ -253,7 +253,7 @@ ended = {
 settled = {loss.name: steady_state.settled(target, loss) for loss in LOSSES}
 shown = np.argsort(target[0])[:: n // 40]
 x = target[0, shown]
-figure, axes = plots.new_figure(width=6.4, height=4.2)
+figure, axes = plots.new_figure(width=5.8, height=4)
 plots.series(
     {k: pd.Series(ended[k, "constant"].mean_output[0, shown], x) for k in settled},
     axes[0, 0],
@@ -284,6 +284,7 @@ averages = {k: angles.angle(ended[k, "constant"].mean_output, target).mean() for
 assert max(x.mean() for x in off.values()) < 0.02
 assert held[losses.COSINE.name] > 0.4
 assert held[losses.SQUARED.name] == 0
+assert held[losses.LOGISTIC.name] < 0.2
 assert averages[losses.SQUARED.name] < 1 < averages[losses.COSINE.name]
 glue(limit=np.degrees(np.arccos(3 * (2 - np.sqrt(3)))), held=100 * held[losses.COSINE.name])
 glue(average=averages[losses.COSINE.name], average_squared=averages[losses.SQUARED.name])
@@ -336,7 +337,7 @@ for dimension in (*sizes.flow_dimensions, n, *sizes.large_flow_dimensions):
         )
 by_dimension = pd.DataFrame(rows).set_index("n")
 LABELS = {"constant": "constant step, any time", "linear to zero": "step falls linearly, the last"}
-figure, axes = plots.new_figure(width=6.4, height=4.2)
+figure, axes = plots.new_figure(width=5.8, height=4)
 high = by_dimension[by_dimension.index >= 100]
 plots.series(
     {label: by_dimension[[k, f"{k}, se"]] for k, label in LABELS.items()},
@@ -524,6 +525,7 @@ for (loss, name), at in found.items():
     )
     gaps[loss] = min(own.mean() - other.mean(), gaps.get(loss, 90))
 assert min(gaps.values()) > 3
+assert noise_table["angle"].iloc[0] < nearest.mean()
 at_own, at_same = noise_table["angle"].iloc[1:3]
 assert (noise_table["angle"] - noise_table["expected"]).abs().max() < 1.5
 assert 0.4 < (at_same - at_own) / (noise_table["angle"].iloc[0] - at_own) < 0.65
@@ -612,7 +614,7 @@ curves = {
     "flow": pd.Series(flips(of_flow.path), epochs),
     "flow, noisy gradients": pd.Series(flips(of_noisy.path), epochs),
 } | {k: run.history.set_index("epoch")[f"flips_{k}"] for k in SHOWN}
-figure, axes = plots.new_figure(2, 1, width=6.4, height=7.6)
+figure, axes = plots.new_figure(2, 1, width=5.8, height=7.4)
 plots.series({k: density(v) for k, v in samples.items()}, axes[0, 0])
 axes[0, 0].set(yscale="log", xlabel="latent weight", ylabel="density")
 plots.series(curves, axes[1, 0])
@@ -832,9 +834,9 @@ glue(gauss_word="less" if gauss_excess < by_dimension.loc[n, "constant"] else "m
 # When does the pile at zero vanish, and what does the noise cost the last $f(u)$?
 #
 # ```{dropdown} Solution 2
-# The table has both. Noise as large as the gradient itself leaves the pile and hardly changes the
-# last $f(u)$. Ten times as large it levels the pile and costs {glue:text}`noisy-cost:.0f`°, twenty
-# times as large {glue:text}`noisy-cost-more:.0f`°.
+# The table below has both. Noise as large as the gradient itself leaves the pile and hardly changes
+# the last $f(u)$. Ten times as large it levels the pile and costs {glue:text}`noisy-cost:.0f`°,
+# twenty times as large {glue:text}`noisy-cost-more:.0f`°.
 # ```
 
 # %% tags=["hide-cell"]
