@@ -61,6 +61,13 @@ def test_nothing_moves_until_the_box_is_ticked():
     assert "//" not in page
 
 
+def test_what_is_drawn_in_black_takes_the_colour_of_the_text():
+    page = made()
+    assert not re.search("black|white|#000|#fff", page)
+    assert page.count("currentColor") == 2
+    assert '[data-theme="dark"] .bd-content div.cell_output .text_html:has(>#a-flow){back' in page
+
+
 def test_a_page_with_it_passes_the_check_of_pages():
     spec = importlib.util.spec_from_file_location(
         "check_pages", Path(__file__).parents[2] / "tools" / "check_pages.py"

@@ -33,17 +33,6 @@ ARGUMENTS = {
         SimpleNamespace(binarized=HISTOGRAM, pairs=HISTOGRAM, limit=37.0),
     ),
     dynamics.plot_flow_plane: (FLOW,),
-    dynamics.plot_flow_angles: (FLOW,),
-    dynamics.plot_excess: (T,),
-    dynamics.plot_oscillation: (
-        SimpleNamespace(period=X, low=X, high=2 * X),
-        SimpleNamespace(period=X[None], reach=X[None]),
-    ),
-    dynamics.plot_piles: ([("a", T)],),
-    dynamics.plot_training_noise: (T.assign(epoch=1),),
-    dynamics.plot_emergence: (T,),
-    dynamics.plot_slopes: ([("a", X)], X),
-    dynamics.plot_variants: (T,),
     pretrained.plot_scales: (T,),
     pretrained.plot_residuals: (T, T),
     pretrained.plot_magnitudes: ([("a", T)],),
@@ -59,8 +48,7 @@ OPTIONS = {
     "laws": {"uniform": (X, X)}, "target": np.array([3.0, 1.0]), "field": (np.ones((2, 2)),) * 2,
     "lines": {"nearest": 30.0},
 }  # fmt: skip
-PANELS = {"plot_oscillation": 2, "plot_training_noise": 3, "plot_emergence": 2, "plot_variants": 2,
-          "plot_magnitudes": 3}  # fmt: skip
+PANELS = {"plot_magnitudes": 3}
 
 
 @pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # by seaborn's box plots

@@ -13,9 +13,11 @@ from bnn_geometry.geometry.flows import (
     TANH,
     Pointwise,
     flow,
+    stochastic_bin,
     substituted_gradient,
+    with_noise,
 )
-from bnn_geometry.geometry.losses import COSINE, SQUARED, Loss
+from bnn_geometry.geometry.losses import COSINE, SQUARED
 from bnn_geometry.networks.layers import BinaryActivation
 from bnn_geometry.networks.straight_through import binarize_weight
 
@@ -210,35 +212,36 @@ def test_logging_keeps_the_first_and_the_last_state():
     assert some.path is None
 
 
-def test_noise_has_the_size_of_the_difference_and_knows_nothing_of_u():
-    seen = []
-
-    def coefficients(v, target):
-        seen.append(v.copy())
-        return 0.0, 0.0
-
-    loss = Loss("flat", lambda v, target: 0 * v[:, 0], coefficients)
+def test_noise_has_its_size_and_knows_nothing_of_u():
     u = uniform(2, 50_000)
     u[1] *= 0.1
-    follow(loss, np.ones_like(u), u, 2, 1.0, noise=np.random.default_rng(0))
-    size = np.sqrt(np.mean((SIGN.value(u) - u) ** 2, axis=1))
-    for v in seen:
-        noise = v - u
-        np.testing.assert_allclose(np.sqrt(np.mean(noise**2, axis=1)), size, rtol=0.02)
-        for row, other in zip(noise, u, strict=True):
-            assert abs(np.corrcoef(row, other)[0, 1]) < 4 / np.sqrt(50_000)
-    assert abs(np.corrcoef(seen[0][0] - u[0], seen[1][0] - u[0])[0, 1]) < 4 / np.sqrt(50_000)
+    own = np.sqrt(np.mean((SIGN.value(u) - u) ** 2, axis=1))
+    for size, expected in ((None, own), (0.7, 0.7)):
+        forward = with_noise(np.random.default_rng(0), size)
+        one, two = forward.value(u) - u, forward.value(u) - u
+        np.testing.assert_allclose(np.sqrt(np.mean(one**2, axis=1)), expected, rtol=0.02)
+        for a, b in ((one[0], u[0]), (one[1], u[1]), (one[0], two[0]), (one[0], one[1])):
+            assert abs(np.corrcoef(a, b)[0, 1]) < 4 / np.sqrt(50_000)
+
+
+def test_stochastic_rounding_is_binary_and_right_on_average():
+    u = np.repeat([[-1.0, -0.5, 0.0, 0.8, 1.0]], 40_000, axis=0)
+    v = stochastic_bin(np.random.default_rng(0)).value(u)
+    assert set(np.unique(v)) == {-1, 1}
+    np.testing.assert_allclose(v.mean(axis=0), u[0], atol=4 / np.sqrt(40_000))
+    assert (v[:, [0, 4]] == [-1, 1]).all()
 
 
 def test_same_seed_same_bits():
     target, start = uniform(3, 10), uniform(3, 10, seed=1)
-    one, two, three = (
-        follow(COSINE, target, start, 50, 0.05, noise=np.random.default_rng(seed))
-        for seed in (1, 1, 2)
-    )
-    assert np.array_equal(one.latent_angle, two.latent_angle)
-    assert np.array_equal(one.u, two.u)
-    assert not np.array_equal(one.u, three.u)
+    for make in (with_noise, stochastic_bin):
+        one, two, three = (
+            follow(COSINE, target, start, 50, 0.05, forward=make(np.random.default_rng(seed)))
+            for seed in (1, 1, 2)
+        )
+        assert np.array_equal(one.latent_angle, two.latent_angle)
+        assert np.array_equal(one.u, two.u)
+        assert not np.array_equal(one.u, three.u)
 
 
 def test_divergence_is_told_with_its_update():

@@ -72,7 +72,12 @@ def flow_in_the_plane(
         for part, timing in (("latent", "linear"), ("output", "step-end"), ("mean", "step-end"))
     )
     style += f"#{name} input:checked~svg *{{animation-play-state:running}}"
-    style += f"#{name} svg{{display:block;width:22rem;max-width:100%;background:white}}"
+    style += f"#{name} svg{{display:block;width:22rem;max-width:100%}}"
+    # lines take the colour of the text, in the dark a light one; the theme would lay white below
+    style += (
+        f'html[data-theme="dark"] .bd-content div.cell_output .text_html:has(>#{name})'
+        "{background:none;color:inherit}"
+    )
     corners = "".join(
         f'<rect x="{x - 0.05}" y="{y - 0.05}" width="0.1" height="0.1"/>'
         for x in (-1, 1)
@@ -83,13 +88,13 @@ def flow_in_the_plane(
         f'<input type="checkbox" id="{name}-play"> '
         f'<label for="{name}-play">Play the animation</label>'
         f'<svg viewBox="-1.5 -1.5 3 3" role="img" aria-label="{html.escape(alt)}">'
-        '<rect x="-1" y="-1" width="2" height="2" fill="none" stroke="#bbb" stroke-width="0.01"/>'
-        '<path d="M-1.5 0H1.5M0 -1.5V1.5" stroke="#bbb" stroke-width="0.01"/>'
-        f'<path d="M0 0L{direction[0]:.3f} {-direction[1]:.3f}" stroke="black" '
+        '<rect x="-1" y="-1" width="2" height="2" fill="none" stroke="#8889" stroke-width="0.01"/>'
+        '<path d="M-1.5 0H1.5M0 -1.5V1.5" stroke="#8889" stroke-width="0.01"/>'
+        f'<path d="M0 0L{direction[0]:.3f} {-direction[1]:.3f}" stroke="currentColor" '
         'stroke-width="0.015" stroke-dasharray="0.06 0.04"/>'
         f'<g fill="{red}">{corners}</g>'
         f'<circle class="output" r="0.15" fill="none" stroke="{red}" stroke-width="0.03"/>'
-        '<path class="mean" d="M0 -0.09L0.09 0L0 0.09L-0.09 0Z" fill="black"/>'
+        '<path class="mean" d="M0 -0.09L0.09 0L0 0.09L-0.09 0Z" fill="currentColor"/>'
         f'<circle class="latent" r="0.06" fill="{blue}"/></svg></div>'
     )
 

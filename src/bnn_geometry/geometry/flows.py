@@ -65,6 +65,33 @@ SIGN = Pointwise("bin", _bin, np.zeros_like)
 """bin(u): +1 where u > 0, −1 elsewhere; its own derivative is 0 wherever it has one."""
 
 
+def with_noise(generator: np.random.Generator, size: float | None = None) -> Pointwise:
+    """The paper's noise model taken literally: u + ε with Gaussian ε, independent of u.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+        Draws anew for each update.
+    size : float, optional
+        Root mean square of ε; in each row that of bin(u) − u if left out.
+    """
+
+    def value(u: Rows, out: Rows | None = None) -> Rows:
+        scale = rms(_bin(u) - u) if size is None else size
+        return np.add(u, scale * generator.standard_normal(u.shape), out=out)
+
+    return Pointwise("independent noise", value, np.ones_like)
+
+
+def stochastic_bin(generator: np.random.Generator) -> Pointwise:
+    """Stochastic rounding of u in [−1, 1]: +1 with probability (1 + u)/2, else −1; mean u."""
+
+    def value(u: Rows, out: Rows | None = None) -> Rows:
+        return _bin(u - generator.uniform(-1, 1, u.shape), out)
+
+    return Pointwise("stochastic rounding", value, np.ones_like)
+
+
 def substituted_gradient(
     u: Rows,
     loss_gradient: Callable[[Rows], Rows],
@@ -141,7 +168,6 @@ def flow(
     forward: Pointwise = SIGN,
     backward: Pointwise = IDENTITY,
     clip: float | None = 1.0,
-    noise: np.random.Generator | None = None,
     log_every: int = 1,
     keep_path: bool = False,
 ) -> Flow:
@@ -160,9 +186,6 @@ def flow(
         f and g.
     clip : float, optional
         u is clipped to ±clip after each update, as latent weights are; None: never.
-    noise : numpy.random.Generator, optional
-        The paper's noise model taken literally: the gradient is ∇L(u + ε) with Gaussian ε, drawn
-        anew for each update, independent of u and of the size (root mean square) of f(u) − u.
     log_every : int
         Updates between two entries; the state after the last update is always one.
     keep_path : bool
@@ -186,7 +209,7 @@ def flow(
     logged, path, sums = [], [], np.zeros_like(u)
     half = len(step_sizes) // 2
     # No array of this size is made within the loop: to ask for memory would take most of the time.
-    v, work = np.empty_like(u), np.empty_like(u)  # v: f(u), or what the noise model has there
+    v, work = np.empty_like(u), np.empty_like(u)  # v: f(u)
 
     def output(u: Rows) -> Rows:
         return v
@@ -198,22 +221,16 @@ def flow(
         for step in range(len(step_sizes) + 1):
             forward.value(u, out=v)
             logs = step % log_every == 0 or step == len(step_sizes)
-            if logs or noise is not None:
-                error = np.subtract(v, u, out=work)
-                size = rms(error)
             if logs:
+                error = np.subtract(v, u, out=work)
                 angles = _angle(v, target), _angle(u, target), _angle(u, v)
-                logged.append((step, *angles, size[:, 0], cosine(error, u)[:, 0]))
+                logged.append((step, *angles, rms(error)[:, 0], cosine(error, u)[:, 0]))
                 if keep_path:
                     path.append(u.copy())
             if step == len(step_sizes):
                 break
             if step >= half:
                 sums += v
-            if noise is not None:
-                noise.standard_normal(out=v)
-                v *= size
-                v += u
             gradient = substituted_gradient(u, slope, output, backward.pull_back)
             gradient *= step_sizes[step]
             u -= gradient

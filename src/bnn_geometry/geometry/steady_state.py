@@ -1,10 +1,14 @@
-r"""Where the flows of section 5.1 end: which entries are held, and how the others oscillate.
+r"""Where the flows of section 5.1 end: which entries are held, which flip, and what noise would do.
 
-Vectors are rows: arrays of shape (seeds, n).
+At a binary vector the gradient of a loss of :mod:`~bnn_geometry.geometry.losses` is
+:math:`s\,(\tau v - v^*)` with its coefficients s = strength and τ = along. An entry of u then moves
+by :math:`\eta s\,(v_i^* - \tau f(u_i))`: first-order sigma–delta modulation of
+:math:`v_i^*/\tau`. Vectors are rows: arrays of shape (seeds, n).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,54 +21,31 @@ from bnn_geometry.geometry.rows import Rows, dot, norm, rms
 
 @dataclass(frozen=True)
 class Settled:
-    r"""Where :func:`settled` expects a flow to end.
+    """Where :func:`settled` expects a flow to end.
 
     Attributes
     ----------
     threshold : ndarray, shape (seeds, 1)
-        Entries of v* larger than this in size are held, the others oscillate.
+        Entries of v* larger than this in size are held, the others flip for ever.
     cosine : ndarray, shape (seeds, 1)
         Of ∠(f(u), v*), averaged over time.
     mean_output : ndarray, shape (seeds, n)
         f(u) averaged over time.
     latent : ndarray, shape (seeds, n)
         u, clipped to ±1, for vanishing step size: −1, 0 or +1.
-    free : ndarray, shape (seeds, n)
-        u without a clip, up to a factor that grows with time: v* less the threshold, softly.
-    period : ndarray, shape (seeds, n)
-        Updates from one rise through zero to the next, on average; infinite where held.
-    drift : ndarray, shape (seeds, n)
-        Mean of the two steps that an entry takes, up and down, in units of the step size η.
-    reach : ndarray, shape (seeds, 1)
-        Half the difference of the two, in units of η: while an entry oscillates, u lies between
-        η·(drift − reach) and η·(drift + reach).
     """
 
     threshold: Rows
     cosine: Rows
     mean_output: Rows
     latent: Rows
-    free: Rows
-    period: Rows
-    drift: Rows
-    reach: Rows
-
-    def draw(self, step_size: float, generator: np.random.Generator) -> Rows:
-        """A clipped u at a random time: held at ±1, or anywhere within the reach of its steps."""
-        phase = generator.uniform(-1, 1, self.latent.shape)
-        oscillating = step_size * (self.drift + self.reach * phase)
-        return np.where(self.latent == 0, oscillating, self.latent)
 
 
 def settled(target: ArrayLike, loss: Loss = COSINE) -> Settled:
-    r"""Where a flow ends, f = bin and g the identity.
+    r"""Where a flow ends, f = bin and g the identity, for a step size that is constant.
 
-    At a binary vector the step is :math:`\eta\,s\,(v_i^* - \tau f(u_i))`, with the loss's
-    coefficients s = strength and τ = along. Where :math:`|v_i^*| > \tau`, an entry keeps its sign
-    and goes to the clip; in the others f(u) averages to :math:`v_i^*/\tau`, with u near 0. There
-    the step up is :math:`\eta s(\tau + v_i^*)` and the step down :math:`\eta s(\tau - v_i^*)`:
-    u turns on a circle of length :math:`2\eta s\tau`, and rises through zero once in
-    :math:`2/(1 - |v_i^*|/\tau)` updates.
+    Where :math:`|v_i^*| > \tau`, an entry keeps its sign and goes to the clip; in the others f(u)
+    averages to :math:`v_i^*/\tau`, with u near 0.
 
     For the squared distance τ = 1, for the logistic loss it depends on ‖v*‖ alone. For the
     scale-invariant loss :math:`\tau = c\,\|v^*\|/\sqrt n` with the cosine c, which becomes
@@ -81,25 +62,22 @@ def settled(target: ArrayLike, loss: Loss = COSINE) -> Settled:
     loss : Loss
     """
     target = np.atleast_2d(np.asarray(target, dtype=np.float64))
-    along, strength = loss.coefficients(SIGN.value(target), target)
+    along, _ = loss.coefficients(SIGN.value(target), target)
     if loss is COSINE:  # the one whose coefficient depends on which binary vector it is
         along = _settled_cosine(target) * rms(target)
     threshold = np.broadcast_to(along, (len(target), 1))
-    strength = np.broadcast_to(strength, (len(target), 1))
-    size = np.abs(target)
     mean_output = np.clip(target / threshold, -1, 1)
-    with np.errstate(divide="ignore"):
-        period = 2 / np.maximum(0, 1 - size / threshold)
     return Settled(
         threshold=threshold,
-        cosine=dot(mean_output, target) / (np.sqrt(target.shape[-1]) * norm(target)),
+        cosine=_output_cosine(mean_output, target),
         mean_output=mean_output,
-        latent=np.sign(target) * (size > threshold),
-        free=np.sign(target) * np.maximum(size - threshold, 0),
-        period=period,
-        drift=strength * target,
-        reach=strength * threshold,
+        latent=np.sign(target) * (np.abs(target) > threshold),
     )
+
+
+def _output_cosine(mean_output: Rows, target: Rows) -> Rows:
+    # every f(u) has the length √n, so that the mean of its cosine is that of its mean
+    return dot(mean_output, target) / (np.sqrt(target.shape[-1]) * norm(target))
 
 
 def _settled_cosine(target: Rows) -> Rows:
@@ -113,47 +91,57 @@ def _settled_cosine(target: Rows) -> Rows:
     return high
 
 
-@dataclass(frozen=True)
-class Oscillation:
-    """What each entry of u does in time, shape (n,) each.
+def last_cosine(target: ArrayLike, power: float, loss: Loss = COSINE) -> Rows:
+    r"""Cosine of ∠(f(u), v*) after the *last* of many updates, whose steps fall to zero.
 
-    Attributes
-    ----------
-    duty : ndarray
-        Fraction of the updates at which f(u) = +1.
-    period : ndarray
-        Updates from one rise through zero to the next, on average; infinite where there were
-        fewer than two.
-    low, high : ndarray
-        Smallest and largest value of u.
-    """
-
-    duty: Rows
-    period: Rows
-    low: Rows
-    high: Rows
-
-
-def oscillation(path: Rows) -> Oscillation:
-    """Measure how the entries of u move.
+    With k updates to go the step size is proportional to :math:`k^{\text{power}}`: 0 is a constant
+    step, 1 a linear fall, 2 the end of a cosine schedule. The threshold is that of
+    :func:`settled`; each entry is then a modulator of its own, followed from every phase.
 
     Parameters
     ----------
-    path : ndarray, shape (updates, n)
-        u after each update, such as ``flow.path[:, 0]``.
+    target : array_like, shape (seeds, n)
+    power : float
+    loss : Loss
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two updates.
+    Returns
+    -------
+    ndarray, shape (seeds, 1)
     """
-    if path.ndim != 2 or len(path) < 2:
-        raise ValueError(f"A path has two axes and at least two updates, not shape {path.shape}.")
-    up = path > 0
-    rises = up[1:] & ~up[:-1]
-    count = rises.sum(axis=0)
-    first = rises.argmax(axis=0)
-    last = len(rises) - 1 - rises[::-1].argmax(axis=0)
-    period = np.full(path.shape[1], np.inf)
-    np.divide(last - first, count - 1, out=period, where=count > 1)
-    return Oscillation(up.mean(axis=0), period, path.min(axis=0), path.max(axis=0))
+    target = np.atleast_2d(np.asarray(target, dtype=np.float64))
+    ratio = target / settled(target, loss).threshold
+    size = np.linspace(0, 1, 101)[:, np.newaxis]  # |v_i*| / τ of the entries that flip
+    phases = np.linspace(-1, 1, 202)[1:-1]
+    steps = np.arange(200, 0, -1.0) ** power
+    u = steps[0] * (size + phases)
+    for step in steps:
+        u += step * (size - SIGN.value(u))
+    mean = SIGN.value(u).mean(axis=1)
+    return _output_cosine(np.sign(ratio) * np.interp(np.abs(ratio), size[:, 0], mean), target)
+
+
+def latent_with_noise(target: ArrayLike, variance: Callable[[Rows], Rows | float]) -> Rows:
+    r"""Where u ends in the scale-invariant loss when f(u) = u + ε with noise that is independent.
+
+    The gradient averages to zero where :math:`u = \mathrm{clip}(a v^*, \pm1)` with
+    :math:`a\,u\cdot v^* = \|u\|^2 + n\,\text{variance}`, for vanishing step size.
+
+    Parameters
+    ----------
+    target : array_like, shape (seeds, n)
+    variance : callable
+        u → mean square of the entries of ε, a number or of shape (seeds, 1).
+
+    Returns
+    -------
+    ndarray, shape (seeds, n)
+    """
+    target = np.atleast_2d(np.asarray(target, dtype=np.float64))
+    low, high = np.zeros((len(target), 1)), np.full((len(target), 1), 30.0)  # logarithms of a
+    low += np.log(1e-6 / np.abs(target).max())
+    for _ in range(60):
+        a = np.exp((low + high) / 2)
+        u = np.clip(a * target, -1, 1)
+        above = dot(u, u) / u.shape[-1] + variance(u) > a * dot(u, target) / u.shape[-1]
+        low, high = np.where(above, np.log(a), low), np.where(above, high, np.log(a))
+    return u

@@ -1,8 +1,7 @@
 """One network trained with several backward functions, and in the ways that section 5.1 speaks of.
 
 ``bnn-geometry study estimators`` trains the variants; the tables that it wrote are published in
-``runs/estimators``. Beside the errors, r and the angle of every layer are measured epoch by epoch,
-and in the reference the difference between the binary and the latent weights.
+``runs/estimators``. Beside the errors, r and the angle of every layer are measured at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -19,17 +17,15 @@ from torch import nn
 from bnn_geometry.data.datasets import Dataset
 from bnn_geometry.networks import batch_norm, conversion, estimators, variants
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.probing import measurements, weights
+from bnn_geometry.probing import measurements
 from bnn_geometry.studies import sweep
 from bnn_geometry.studies.images import images as study_images
 from bnn_geometry.studies.images import provenance
 from bnn_geometry.studies.tables import Published
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.evaluation import evaluate
-from bnn_geometry.training.live import published_run
 from bnn_geometry.training.loop import train
 from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
-from bnn_geometry.training.runs import MEASURED_SEED, Run
 
 REFERENCE = FAST_CIFAR10.with_(
     width=1 / 16,
@@ -83,53 +79,11 @@ VARIANTS: dict[str, Change] = {
 """Name of each variant and what it changes of a network before training. In the reference the
 weights have the identity and the activations the hard tanh."""
 
-UNTRAINED = {"cifar10-convnet-fast-w0.5-s1": "cifar10", "mnist-mlp-fast-w0.5-s1": "mnist"}
-"""Published runs, and their data sets: their networks before training are measured as well."""
-
-
-class _Recorder:
-    # follows one run: measurements at epoch ends, and the difference one step before each
-
-    def __init__(self, network: nn.Module, dataset: Dataset, images: int, follow_noise: bool):
-        self._network = network
-        self._images = dataset.test.images[:images]
-        self._batch = dataset.train.sample(2 * images, 1)
-        self._follow_noise = follow_noise
-        self._step_before: dict[str, torch.Tensor] = {}
-        self._epoch_before: dict[str, torch.Tensor] = {}
-        self.layers: list[pd.DataFrame] = []
-        self.noise: list[pd.DataFrame] = []
-
-    def see(self, epoch: int) -> None:
-        self.layers.append(
-            measurements.measure_layers(self._network, self._images).assign(epoch=epoch)
-        )
-        if not self._follow_noise:
-            return
-        now = weights.weight_noise(self._network)
-        table = weights.weight_noise_statistics(
-            self._network, self._batch.images, self._batch.labels
-        )
-        for column, before in (
-            ("step_cosine", self._step_before),
-            ("epoch_cosine", self._epoch_before),
-        ):
-            table[column] = [
-                weights.cosine(now[name], before[name]) if before else np.nan
-                for name in table["layer"]
-            ]
-        self.noise.append(table.assign(epoch=epoch))
-        self._epoch_before = now
-
-    def on_step(self, step: int, steps: int, loss: torch.Tensor, *, epochs: int) -> None:
-        if self._follow_noise and (step + 1) % (steps // epochs) == 0:
-            self._step_before = weights.weight_noise(self._network)
-
 
 def study(
     *, variants: Sequence[str] | None = None, seeds: Sequence[int] = (1, 2), root: str | None = None
 ) -> sweep.Study:
-    """Variants, each from the same seeds on the same images, and some untrained networks.
+    """Variants, each from the same seeds on the same images.
 
     Its tables are
 
@@ -138,20 +92,14 @@ def study(
         batch norm refitted to the training images, refitted_error, of the binary network, and
         latent_error, of the one that computes with w^c in the place of w^b (fractions).
     layers
-        variant, seed, epoch (0: untrained) and the columns of
-        :func:`bnn_geometry.probing.measurements.measure_layers`.
-    noise
-        Of the reference: seed, epoch, the columns of
-        :func:`bnn_geometry.probing.weights.weight_noise_statistics`,
-        and the cosines of ε with itself one step (step_cosine) and one epoch (epoch_cosine)
-        before; NaN where there was none.
+        variant, seed and the columns of
+        :func:`bnn_geometry.probing.measurements.measure_layers`, after the last epoch.
 
     Parameters
     ----------
     variants : sequence of str, optional
-        Some of :data:`VARIANTS`, the reference among them, and of :data:`UNTRAINED`; all.
+        Some of :data:`VARIANTS`, the reference among them; all.
     seeds : sequence of int
-        Of the variants.
     root : str, optional
         Folder of the images.
 
@@ -160,61 +108,30 @@ def study(
     UserError
         If a choice makes no table, or the images are not there.
     """
-    known = [*VARIANTS, *UNTRAINED]
-    chosen = known if variants is None else variants
-    sweep.check_choice(known, chosen, seeds, needed="reference")
+    chosen = list(VARIANTS) if variants is None else variants
+    sweep.check_choice(VARIANTS, chosen, seeds, needed="reference")
     data = provenance(REFERENCE.dataset, root)
-    trained = {
-        f"{variant}, seed {seed}": {"variant": variant, "seed": seed}
-        for seed in seeds
-        for variant in chosen
-        if variant in VARIANTS
-    }
-    untrained = {
-        f"{name}, untrained": {
-            "variant": name,
-            "fingerprint": provenance(UNTRAINED[name], root)["fingerprint"],
-        }
-        for name in chosen
-        if name in UNTRAINED
-    }
     return sweep.Study(
         name="estimators",
-        parts=trained | untrained,
+        parts={
+            f"{variant}, seed {seed}": {"variant": variant, "seed": seed}
+            for seed in seeds
+            for variant in chosen
+        },
         function=partial(part, root=root, fingerprint=data["fingerprint"]),
         settings={
             "recipe": REFERENCE.as_dict(),
             "test_images": TEST_IMAGES,
             "probe_images": PROBE_IMAGES,
         },
-        keys=dict.fromkeys(("errors", "layers", "noise"), ("variant", "seed")),
+        keys=dict.fromkeys(("errors", "layers"), ("variant", "seed")),
         data=data,
     )
 
 
-def part(
-    variant: str, seed: int | None = None, *, root: str | None, fingerprint: str
-) -> sweep.Rows:
-    """The rows of one variant and seed, or of a published run's untrained network."""
-    if variant in UNTRAINED:
-        dataset = study_images(UNTRAINED[variant], root, fingerprint)
-        return {"layers": untrained_layers(variant, published_run(variant), dataset)}
+def part(variant: str, seed: int, *, root: str | None, fingerprint: str) -> sweep.Rows:
+    """The rows of one variant and seed."""
     return run(variant, study_images(REFERENCE.dataset, root, fingerprint), seed=seed)
-
-
-def untrained_layers(
-    name: str, published: Run, dataset: Dataset, images: int = PROBE_IMAGES
-) -> pd.DataFrame:
-    """Rows of the table ``layers`` for a run's network as it was before training."""
-    test = dataset.test.sample(images, MEASURED_SEED).images
-    table = measurements.measure_layers(published.untrained(), test).assign(epoch=0)
-    return _named(table, name, published.seed)
-
-
-def _named(table: pd.DataFrame, variant: str, seed: int) -> pd.DataFrame:
-    table.insert(0, "seed", seed)
-    table.insert(0, "variant", variant)
-    return table
 
 
 def run(
@@ -238,31 +155,16 @@ def run(
     test_images : int
         Test images, drawn at random, that measure the errors.
     images : int
-        Those of them on which dot products are measured; twice as many training images give the
-        gradient.
+        Those of them on which dot products are measured.
 
     Returns
     -------
     dict
-        The rows of this run in each of the tables of :func:`study`; noise of the reference alone.
+        The rows of this run in each of the tables of :func:`study`.
     """
     dataset = replace(dataset, test=dataset.test.sample(test_images, 1))
     network = VARIANTS[variant](build_network(recipe, seed))
-    every_epoch = variant == "reference"
-    recorder = _Recorder(network.eval(), dataset, images, every_epoch)
-    if every_epoch:
-        recorder.see(0)
-    trained = train(
-        network,
-        dataset,
-        recipe,
-        seed=seed,
-        on_epoch_end=lambda _, row: (
-            recorder.see(row["epoch"]) if every_epoch or row["epoch"] == recipe.epochs else None
-        ),
-        on_step=partial(recorder.on_step, epochs=recipe.epochs),
-    )
-    last = trained.history.iloc[-1]
+    last = train(network, dataset, recipe, seed=seed).history.iloc[-1]
     seen = dataset.train.sample(min(2000, len(dataset.train.labels)), 1).images
     latent = conversion.compute_with_latents(network, weight_layers(network))
     errors = {
@@ -271,44 +173,26 @@ def run(
         "refitted_error": evaluate(batch_norm.refit_batch_norm(network, seen), dataset.test),
         "latent_error": evaluate(batch_norm.refit_batch_norm(latent, seen), dataset.test),
     }
-    tables = {"errors": pd.DataFrame([errors]), "layers": pd.concat(recorder.layers)}
-    if recorder.noise:
-        tables["noise"] = pd.concat(recorder.noise)
-    return {name: _named(table, variant, seed) for name, table in tables.items()}
+    tables = {
+        "errors": pd.DataFrame([errors]),
+        "layers": measurements.measure_layers(network, dataset.test.images[:images]),
+    }
+    for table in tables.values():
+        table.insert(0, "seed", seed)
+        table.insert(0, "variant", variant)
+    return tables
 
 
 def summarize(found: Published) -> pd.DataFrame:
-    """Errors and geometry of each variant, mean over seeds with the spread.
+    """Test error of each run and the r of its median layer.
 
     Returns
     -------
     DataFrame
-        Index variant, in their order; runs; test, refitted, latent: mean test errors in percent;
-        test_sd, refitted_sd: standard deviation over seeds; difference and difference_se: of the
-        refitted error to that of the reference with the same seed, percentage points; r and
-        r_sd: median over the layers of r after the last epoch; angle: likewise.
+        Index variant, in their order; seed 1, seed 2, …: test errors with batch norm refitted, in
+        percent; r: median over the layers, mean over the seeds.
     """
-    errors = found.tables["errors"].set_index(["variant", "seed"]) * 100
-    layers = found.tables["layers"]
-    last = layers[layers["epoch"] == layers["epoch"].max()]
-    geometry = last.groupby(["variant", "seed"], sort=False)[["r", "angle"]].median()
-    errors = errors.join(geometry)
-    reference = errors.loc["reference", "refitted_error"]
-    seeds = errors.index.get_level_values("seed")
-    errors["difference"] = errors["refitted_error"] - reference.reindex(seeds).to_numpy()
-    by_variant = errors.groupby("variant", sort=False)
-    return pd.DataFrame(
-        {
-            "runs": by_variant.size(),
-            "test": by_variant["test_error"].mean(),
-            "test_sd": by_variant["test_error"].std(),
-            "refitted": by_variant["refitted_error"].mean(),
-            "refitted_sd": by_variant["refitted_error"].std(),
-            "latent": by_variant["latent_error"].mean(),
-            "difference": by_variant["difference"].mean(),
-            "difference_se": by_variant["difference"].std() / np.sqrt(by_variant.size()),
-            "r": by_variant["r"].mean(),
-            "r_sd": by_variant["r"].std(),
-            "angle": by_variant["angle"].mean(),
-        }
-    )
+    errors = found.tables["errors"].set_index(["variant", "seed"])["refitted_error"] * 100
+    by_seed = errors.unstack().reindex(errors.index.unique("variant")).add_prefix("seed ")
+    layers = found.tables["layers"].groupby(["variant", "seed"])["r"].median()
+    return by_seed.assign(r=layers.groupby("variant").mean())
