@@ -37,16 +37,16 @@ def weights(net):
 def test_every_conversion_has_its_group_and_its_own_name():
     found = conversions.every(network())
     assert list(dict.fromkeys(c.group for c in found)) == list(conversions.GROUPS)
-    assert len({(c.group, c.name) for c in found}) == len(found)
+    assert len({(c.group, c.name, c.draw) for c in found}) == len(found)
+    assert {c.draw for c in found if c.name.startswith("random turn")} == set(range(3))
     layers = list(weight_layers(network()))
     for group in ("one layer", "from the first"):
         assert [c.name for c in found if c.group == group] == layers
-    assert [c.name for c in found if c.group == "from the last"] == layers[::-1]
 
 
 def test_conversions_do_what_they_are_called():
     net = network()
-    by_name = {(c.group, c.name): c.apply(net) for c in conversions.every(net)}
+    by_name = {(c.group, c.name): c.apply(net) for c in conversions.every(net) if not c.draw}
     x = inference.scale_images(split().images)
 
     def scores(*name):
@@ -58,12 +58,10 @@ def test_conversions_do_what_they_are_called():
         whole = conversion.binarize_network(net, activations=True)(x)
     assert torch.equal(scores("parts", "weights and activations"), whole)
     assert torch.equal(scores("from the first", "fc4"), whole)
-    assert torch.equal(scores("from the last", "fc1"), whole)
     assert torch.equal(scores("from the first", "fc1"), scores("one layer", "fc1"))
-    assert torch.equal(scores("from the last", "fc4"), scores("one layer", "fc4"))
-    second = by_name["from the last", "fc2"]
+    second = by_name["from the first", "fc2"]
     changed = [not torch.equal(a, b) for a, b in zip(weights(second), weights(net), strict=True)]
-    assert changed == [False, True, True, True]
+    assert changed == [True, True, False, False]
     for a, b in zip(
         weights(by_name["parts", "weights: α bin(w)"]),
         weights(by_name["magnitudes", "|w|^0"]),
@@ -80,6 +78,14 @@ def test_conversions_do_what_they_are_called():
             for name in (control, of)
         ]
         np.testing.assert_allclose(*angles, atol=1e-3)
+
+
+def test_every_draw_of_a_random_change_is_another():
+    net = network()
+    turned = [c.apply(net) for c in conversions.every(net) if c.name == "random turn, as |w|^0"]
+    first = [weights(one)[0] for one in turned]
+    assert len(first) == 3
+    assert not any(torch.equal(first[0], other) for other in first[1:])
 
 
 def test_errors_are_those_of_the_changed_network_kept_and_refitted():
@@ -99,12 +105,19 @@ def test_errors_are_those_of_the_changed_network_kept_and_refitted():
 
 def test_percent_and_standard_errors_by_hand():
     table = pd.DataFrame(
-        [("parts", "nothing", 0.0, 0.2, 0.5, 400)],
-        columns=["group", "converted", "angle", "kept", "refitted", "test_images"],
+        [("parts", "nothing", 0, 0.0, 0.2, 0.5, 400)]
+        + [("magnitudes", "turned", i, 30.0, p, 0.5, 400) for i, p in enumerate((0.1, 0.3))],
+        columns=["group", "converted", "draw", "angle", "kept", "refitted", "test_images"],
     )
-    row = conversions.in_percent(table).loc["nothing"]
-    assert (row["kept"], row["refitted"]) == (20, 50)
-    assert (row["kept_error"], row["refitted_error"]) == pytest.approx((2, 2.5))
+    percent = conversions.in_percent(table)
+    row = percent.loc["nothing"]
+    assert (row["group"], row["kept"], row["refitted"]) == ("parts", 20, 50)
+    assert (row["kept_se"], row["refitted_se"]) == pytest.approx((2, 2.5))
+    row = percent.loc["turned"]
+    assert (row["angle"], row["kept"]) == pytest.approx((30, 20))
+    # two draws, 10 points from their mean each, on the same 400 images
+    assert row["kept_se"] == pytest.approx(np.hypot(2, 10))
+    assert row["refitted_se"] == pytest.approx(2.5)
 
 
 # --- the study ------------------------------------------------------------------------------------

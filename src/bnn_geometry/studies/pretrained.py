@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Dataset, Split
     from bnn_geometry.training.runs import Run
 
-GROUPS = ("parts", "magnitudes", "from the first", "one layer", "from the last")
+GROUPS = ("parts", "magnitudes", "from the first", "one layer")
 """Of conversions, in the order of :func:`every`."""
 
 POWERS = (0.0, 0.5, 2.0)
 """Exponents p of bin(w)·``|w|^p``; p = 1 is the network as it is."""
 
-SHUFFLE_SEED = 0
-"""Of every random change, so that two networks are changed alike."""
+DRAWS = 3
+"""Seeds of every random change, from 0 on: one draw says little."""
 
 CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
 """The published run that is converted."""
@@ -49,7 +49,7 @@ CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
 BINARY = "cifar10-convnet-fast-w0.5-s1"
 """The published run that it is compared with, and whose recipe the short trainings have."""
 
-TEST_IMAGES, REFIT_IMAGES = 500, 250
+TEST_IMAGES, REFIT_IMAGES = 1000, 500
 """Test images that measure, and training images that refit batch norm."""
 
 SAMPLE_SEED = 0
@@ -74,11 +74,14 @@ class Conversion:
         What was changed.
     apply : callable
         Takes the network, returns the changed copy.
+    draw : int
+        Seed of a random change.
     """
 
     group: str
     name: str
     apply: Callable[[nn.Module], nn.Module]
+    draw: int = 0
 
 
 def parts() -> list[Conversion]:
@@ -97,9 +100,10 @@ def parts() -> list[Conversion]:
 
 
 def layer_by_layer(network: nn.Module) -> list[Conversion]:
-    """Weights and input of one layer alone, and of the layers from either end up to one.
+    """Weights and input of the layers from the first up to one, and of one layer alone.
 
-    The last of those ``from the first`` and ``from the last`` is the whole network.
+    The last of those ``from the first`` is the whole network; the input of the first layer, the
+    images, is never binarized.
     """
     names = list(weight_layers(network))
 
@@ -111,35 +115,36 @@ def layer_by_layer(network: nn.Module) -> list[Conversion]:
     return [
         *(of("from the first", name, names[: i + 1]) for i, name in enumerate(names)),
         *(of("one layer", name, [name]) for name in names),
-        *(of("from the last", name, names[i:]) for i, name in reversed([*enumerate(names)])),
     ]
 
 
-def of_magnitudes() -> list[Conversion]:
+def of_magnitudes(draws: int = DRAWS) -> list[Conversion]:
     """Magnitudes made more even, dealt anew, divided out; and random turns by the same angles."""
-
-    def generator() -> torch.Generator:
-        return torch.Generator().manual_seed(SHUFFLE_SEED)
-
-    def turned(like: Callable[[nn.Module], nn.Module]) -> Callable[[nn.Module], nn.Module]:
-        return lambda net: magnitudes.rotate_like(net, like(net), generator())
 
     def power(p: float) -> Callable[[nn.Module], nn.Module]:
         return lambda net: magnitudes.raise_magnitudes(net, p)
 
-    def shuffled(net: nn.Module) -> nn.Module:
-        return magnitudes.shuffle_magnitudes(net, generator())
+    def shuffled(net: nn.Module, draw: int) -> nn.Module:
+        return magnitudes.shuffle_magnitudes(net, torch.Generator().manual_seed(draw))
 
+    def turned(net: nn.Module, like: nn.Module, draw: int) -> nn.Module:
+        return magnitudes.rotate_like(net, like, torch.Generator().manual_seed(draw))
+
+    random: dict[str, Callable[[nn.Module, int], nn.Module]] = {
+        "magnitudes dealt anew": shuffled,
+        "random turn, as |w|^0": lambda net, draw: turned(net, power(0.0)(net), draw),
+        "random turn, as dealt anew": lambda net, draw: turned(net, shuffled(net, draw), draw),
+        "signs dealt anew": lambda net, draw: magnitudes.shuffle_signs(
+            net, torch.Generator().manual_seed(draw)
+        ),
+    }
     return [
         *(Conversion("magnitudes", f"|w|^{p:g}", power(p)) for p in POWERS),
-        Conversion("magnitudes", "magnitudes dealt anew", shuffled),
-        Conversion(
-            "magnitudes",
-            "signs dealt anew",
-            lambda net: magnitudes.shuffle_signs(net, generator()),
+        *(
+            Conversion("magnitudes", name, partial(change, draw=draw), draw)
+            for name, change in random.items()
+            for draw in range(draws)
         ),
-        Conversion("magnitudes", "random turn, as |w|^0", turned(power(0.0))),
-        Conversion("magnitudes", "random turn, as dealt anew", turned(shuffled)),
         Conversion(
             "magnitudes",
             "filters of length 1",
@@ -176,7 +181,7 @@ def measure(
     Returns
     -------
     dict
-        group, converted, angle (median over filters of the angle by which the weights turned,
+        group, converted, draw, angle (median over filters of the angle by which the weights turned,
         degrees), kept and refitted (fractions of the test images), test_images.
     """
     changed = conversion.apply(network)
@@ -185,6 +190,7 @@ def measure(
     return {
         "group": conversion.group,
         "converted": conversion.name,
+        "draw": conversion.draw,
         "angle": float(np.nanmedian(angles)),
         "kept": evaluate(changed, test),
         "refitted": evaluate(refitted, test),
@@ -213,15 +219,21 @@ def in_percent(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index converted; group, angle, kept and refitted (per cent), kept_error and refitted_error
-        (standard errors from the number of test images, percentage points).
+        Index converted; group, angle, kept and refitted (per cent, means over the draws), kept_se
+        and refitted_se (standard errors, percentage points: from the number of test images, and
+        where there are several draws from their spread as well).
     """
-    percent = table.set_index("converted")[["group", "angle"]].copy()
+    table = table.drop(columns="draw", errors="ignore")
+    of = table.groupby(["group", "converted"], sort=False)
+    percent = of[["angle", "test_images"]].mean()
     for column in ("kept", "refitted"):
-        p = table[column].to_numpy()
+        p = of[column].mean()
+        # the draws are measured on the same images: these errors do not average out
+        images = p * (1 - p) / percent["test_images"]
+        draws = (of[column].var() / of.size()).fillna(0.0)
         percent[column] = 100 * p
-        percent[f"{column}_error"] = 100 * np.sqrt(p * (1 - p) / table["test_images"].to_numpy())
-    return percent
+        percent[f"{column}_se"] = 100 * np.sqrt(images + draws)
+    return percent.drop(columns="test_images").reset_index("group")
 
 
 # --- the study ------------------------------------------------------------------------------------
@@ -268,10 +280,11 @@ def study(
         if way.group in chosen
     ]
     made = {
-        f"{activation}: {way.group}: {way.name}": {
+        f"{activation}: {way.group}: {way.name}" + (f", draw {way.draw}" if way.draw else ""): {
             "activation": activation,
             "group": way.group,
             "converted": way.name,
+            "draw": way.draw,
         }
         for activation, way in ways
     }
@@ -301,7 +314,7 @@ def study(
             "fine_tuning": binary.recipe.with_(epochs=1, compile="never").as_dict(),
         },
         keys={
-            "conversions": ("activation", "group", "converted"),
+            "conversions": ("activation", "group", "converted", "draw"),
             "fine_tuning": ("start", "images", "lr", "seed"),
         },
         data=data,
@@ -319,8 +332,8 @@ def part(*, root: str | None, fingerprint: str, **arguments: Any) -> sweep.Rows:
         return {"fine_tuning": pd.DataFrame([row])}
     activation = arguments["activation"]
     network = (binary if activation == "binary" else continuous).network()
-    wanted = arguments["group"], arguments["converted"]
-    way = next(way for way in every(network) if (way.group, way.name) == wanted)
+    wanted = arguments["group"], arguments["converted"], arguments["draw"]
+    way = next(way for way in every(network) if (way.group, way.name, way.draw) == wanted)
     row = {"activation": activation} | measure(network, way, refit, test)
     return {"conversions": pd.DataFrame([row])}
 
