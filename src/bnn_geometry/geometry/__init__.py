@@ -3,7 +3,7 @@
 ``distributions`` of entries; ``angles`` of vectors, given or drawn; closed forms in
 ``cosine_moments``, ``binarized_angle``, ``pair_angle`` and ``separation``; ``quantizers`` of any
 number of levels; ``rotation`` before binarization; ``correlation`` of dot products;
-``hyperdimensional`` counting; ``flows`` of section 5.1 with their ``losses`` and ``steady_state``.
+``flows`` of section 5.1 with their ``losses`` and ``steady_state``.
 """
 
 import lazy_loader
