@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bnn_geometry.book import plots
-from bnn_geometry.book.plots import angles, dynamics, pretrained
+from bnn_geometry.book.plots import angles, dynamics
 from bnn_geometry.geometry import flows, losses
 
 X = np.array([0.1, 0.4, 0.9])
@@ -54,13 +54,6 @@ ARGUMENTS = {
     dynamics.plot_emergence: (T,),
     dynamics.plot_slopes: ([("a", X)], X),
     dynamics.plot_variants: (T,),
-    pretrained.plot_scales: (T,),
-    pretrained.plot_residuals: (T, T),
-    pretrained.plot_magnitudes: ([("a", T)],),
-    pretrained.plot_turns: ({"a": T},),
-    pretrained.plot_layer_errors: (T,),
-    pretrained.plot_angle_comparison: ([("a", T), ("b", T)],),
-    pretrained.plot_conversion: (T,),
 }
 OPTIONS = {
     "title": "t", "ylabel": "y", "bound": 45.0, "pair": 60.0, "marks": [27], "size": X,
@@ -69,8 +62,7 @@ OPTIONS = {
     "laws": {"uniform": (X, X)}, "target": np.array([3.0, 1.0]), "field": (np.ones((2, 2)),) * 2,
     "lines": {"nearest": 30.0},
 }  # fmt: skip
-PANELS = {"plot_oscillation": 2, "plot_training_noise": 3, "plot_emergence": 2, "plot_variants": 2,
-          "plot_magnitudes": 3}  # fmt: skip
+PANELS = {"plot_oscillation": 2, "plot_training_noise": 3, "plot_emergence": 2, "plot_variants": 2}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # by seaborn's box plots
@@ -80,8 +72,6 @@ def test_a_plot_draws_and_names_its_axes(plot):
     names = list(inspect.signature(plot).parameters)
     options = {k: v for k, v in OPTIONS.items() if k in names[len(ARGUMENTS[plot]) :]}
     where = {"ax": axes[0, 0]} if "ax" in names else {"axes": axes[0]}
-    if plot is pretrained.plot_magnitudes:
-        where = {"axes": axes}
     plot(*ARGUMENTS[plot], **where, **options)
     for ax in axes.flat:
         assert ax.lines or ax.patches or ax.collections or ax.images
@@ -95,7 +85,7 @@ UNNAMED = {angles.plot_angle_histograms}
 def test_every_plot_of_a_chapter_is_drawn_here():
     public = {
         function
-        for room in (angles, dynamics, pretrained)
+        for room in (angles, dynamics)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if name.startswith("plot_") and function.__module__ == room.__name__
     }

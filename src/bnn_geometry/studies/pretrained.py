@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Dataset, Split
     from bnn_geometry.training.runs import Run
 
-GROUPS = ("parts", "magnitudes", "from the first", "one layer")
+GROUPS = ("parts", "magnitudes", "one layer")
 """Of conversions, in the order of :func:`every`."""
 
 POWERS = (0.0, 0.5, 2.0)
@@ -100,22 +100,14 @@ def parts() -> list[Conversion]:
 
 
 def layer_by_layer(network: nn.Module) -> list[Conversion]:
-    """Weights and input of the layers from the first up to one, and of one layer alone.
+    """Weights and input of one layer alone; the input of the first, an image, stays as it is."""
 
-    The last of those ``from the first`` is the whole network; the input of the first layer, the
-    images, is never binarized.
-    """
-    names = list(weight_layers(network))
-
-    def of(group: str, name: str, layers: list[str]) -> Conversion:
+    def of(name: str) -> Conversion:
         return Conversion(
-            group, name, lambda net: binarize_network(net, activations=True, layers=layers)
+            "one layer", name, lambda net: binarize_network(net, activations=True, layers=[name])
         )
 
-    return [
-        *(of("from the first", name, names[: i + 1]) for i, name in enumerate(names)),
-        *(of("one layer", name, [name]) for name in names),
-    ]
+    return [of(name) for name in weight_layers(network)]
 
 
 def of_magnitudes(draws: int = DRAWS) -> list[Conversion]:
