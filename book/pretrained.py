@@ -31,11 +31,11 @@
 # measured again the error is {glue:text}`refitted:.1f` %, and a scale factor for each filter
 # changes nothing. With binary activations as well it is {glue:text}`both:.1f` %, against
 # {glue:text}`binary:.1f` % of a network that was trained binary ({claim}`pretrained`). The paper's
-# reason, that the magnitudes of the weights matter, is {glue:text}`reason`: a random turn by the
-# same angle costs {glue:text}`turn-cost:.1f` points, taking the signs {glue:text}`signs-cost:.1f`.
-# The magnitudes of the *activations* matter more, and one epoch of binary training on a few images
-# {glue:text}`repairs`. Networks trained binary from the start lose {glue:text}`gap:.1f` points to
-# continuous ones at this width ({claim}`accuracy`).
+# reason, that the magnitudes of the weights matter, is {glue:text}`reason`: signs cost
+# {glue:text}`signs-cost:.1f` points, and any turn by the same angle {glue:text}`turn-cost:.1f`. One
+# epoch of binary training that begins at these signs, on {glue:text}`short-images` images, leads to
+# {glue:text}`tuned:.1f` %. Networks trained binary from the start end {glue:text}`gap:.1f` points
+# above continuous ones at this width ({claim}`accuracy`).
 #
 # ## Signs fail until batch norm is measured again
 #
@@ -195,78 +195,73 @@ glue(length_off=length_off, length_kept=unit["kept"])
 # is large.
 
 # %%
-named = {f"|w|^{p:g}": f"p = {p:g}" for p in conversions.POWERS}
-groups = {
-    "powers of the magnitudes": [*named],
-    "magnitudes dealt anew": ["magnitudes dealt anew"],
-    "random turn": ["random turn, as |w|^0", "random turn, as dealt anew"],
-}
-turned = changes.assign(angle=changes["angle"])
+pairs = conversions.over_turn(study.tables["pairs"])
+powers = changes.loc[["|w|^0.5", "|w|^2"]]
+as_changed, as_turned = (
+    pairs.set_index("angle")[[f"{k}error", f"{k}error_se"]] for k in ("", "turned_")
+)
 figure, [[ax]] = plots.new_figure(width=7.2, height=4.2)
 plots.series(
-    {k: turned.loc[v].set_index("angle")[["refitted", "refitted_se"]] for k, v in groups.items()},
+    {
+        "signs; magnitudes dealt anew": as_changed,
+        "random turn by the same angle": as_turned,
+        "square roots; squares": powers.set_index("angle")[["refitted", "refitted_se"]],
+    },
     ax,
     joined=False,
 )
-for name, label in named.items():
-    at = turned.loc[name, ["angle", "refitted"]]
-    ax.annotate(label, at, xytext=(7, -14), textcoords="offset points", fontsize="small")
+points = {"square roots": powers.iloc[0], "squares": powers.iloc[1]}
+points |= {name: row.rename({"error": "refitted"}) for name, row in pairs.iterrows()}
+for label, at in points.items():
+    ax.annotate(label, at[["angle", "refitted"]], xytext=(-6, 8), textcoords="offset points",
+                fontsize="small", ha="right")  # fmt: skip
 ax.axhline(start["refitted"], color="black", lw=1.2, ls="--", label="not changed")
 ax.set(xlabel="angle by which a filter was turned (degrees, median)", ylabel="test error (%)")
-ax.set(xlim=(0, 60), ylim=(0, 45))
+ax.set(xlim=(0, 60), ylim=(0, 40))
 ax.legend(loc="lower right")
 show(
     figure,
     "fig-turns",
     "Test error of the published continuous network after its weights, and nothing else, were "
-    "changed, against the angle by which that turned them; batch norm measured again. Random "
-    f"changes: mean of {conversions.DRAWS} draws. Bars: one standard error, from the number of "
-    "test images and the spread of the draws.",
-    of_study,
+    "changed, against the angle by which that turned them; batch norm measured again. Bars: one "
+    "standard error, from the number of test images, and where there are several draws from their "
+    "spread; differences are surer, since all are measured on the same images.",
+    of_study.but(words=f"{study.tables['pairs']['draw'].nunique()} draws; {of_study.words}"),
     alt=(
-        "Test error against angle. Points for square roots, squares and signs, at 17, 27 and 40 "
-        "degrees, for magnitudes dealt anew at 54 degrees, and for random turns by 40 and 54 "
-        "degrees; a dashed line for the network as it was."
+        "Test error against angle: square roots at 17 degrees, squares at 27, signs at 40 and "
+        "magnitudes dealt anew at 54, with a random turn beside each of the last two, and a dashed "
+        "line for the network as it was."
     ),
 )
 
-
-def excess(one, other, column="refitted"):
-    """By how many points one error is above another, and the standard error of that."""
-    return one[column] - other[column], np.hypot(one[f"{column}_se"], other[f"{column}_se"])
-
-
-turn, dealt, dealt_turn = (
-    changes.loc[name]
-    for name in ("random turn, as |w|^0", "magnitudes dealt anew", "random turn, as dealt anew")
-)
-over_turn, over_turn_se = excess(signs, turn)
-matter = over_turn > 2 * over_turn_se
-glue(reason="supported" if matter else "not established")
+# %%
+over, over_se = pairs["over"], pairs["over_se"]
+matter = over["signs"] > 2 * over_se["signs"]
+glue(reason="borne out in part" if matter else "not established")
 glue(
     turn_verdict=(
-        "more than the turn alone explains"
+        "the magnitudes were worth that much, and the turn explains the rest"
         if matter
-        else "not more, by two standard errors, than the turn alone explains"
+        else "too little to say that magnitudes were worth anything"
     )
 )
-glue(turn_cost=turn["refitted"] - start["refitted"])
+glue(turn_cost=pairs.loc["signs", "turned_error"] - start["refitted"])
 glue(signs_cost=signs["refitted"] - start["refitted"])
-glue(over_turn=over_turn, over_turn_se=over_turn_se)
-glue(dealt_over_turn=dealt["refitted"] - dealt_turn["refitted"], dealt_angle=dealt["angle"])
-glue(dealt_over_turn_se=excess(dealt, dealt_turn)[1])
-glue(root_cost=changes.loc["|w|^0.5", "refitted"] - start["refitted"])
+glue(turn_over=over["signs"], turn_over_se=over_se["signs"])
+glue(dealt_over=over["magnitudes dealt anew"], dealt_over_se=over_se["magnitudes dealt anew"])
+glue(dealt_angle=pairs.loc["magnitudes dealt anew", "angle"])
+dealt = pairs.loc["magnitudes dealt anew", "error"]
+assert abs(pairs.loc["signs", "error"] - signs["refitted"]) < 0.5
 assert changes.loc["signs dealt anew", "refitted"] > 80
-assert dealt["refitted"] > signs["refitted"]
+assert dealt > signs["refitted"]
 
 # %% [markdown]
-# Taking the signs costs {glue:text}`over-turn:.1f` ± {glue:text}`over-turn-se:.1f` points more than
-# a random turn by their angle: {glue:text}`turn-verdict`. Magnitudes dealt anew turn the filters by
-# {glue:text}`dealt-angle:.0f`° and cost {glue:text}`dealt-over-turn:+.1f` ±
-# {glue:text}`dealt-over-turn-se:.1f` against their own null. They are worse than none: wrong
-# magnitudes turn a vector further than taking its signs does. With the *signs* dealt anew nothing
-# is left. (The errors are measured on the same images, so that differences are surer than their
-# standard errors say.)
+# Taking the signs costs {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points more than
+# a random turn by the same angle (one standard error, from the images on which only one of the two
+# is wrong, and from the draws): {glue:text}`turn-verdict`. Magnitudes dealt anew turn the filters
+# by {glue:text}`dealt-angle:.0f`° and cost {glue:text}`dealt-over:+.1f` ±
+# {glue:text}`dealt-over-se:.1f` against their own null. They are worse than none, since they turn a
+# vector further than taking its signs does. With the *signs* dealt anew nothing is left.
 #
 # ## Binary activations cost no less than binary weights
 #
@@ -276,7 +271,13 @@ assert dealt["refitted"] > signs["refitted"]
 # and bin discards it. But what was said of weights holds here too: that a change does harm does not
 # show that *magnitudes* are why, and for activations we have no null.
 
+
 # %%
+def excess(one, other, column="refitted"):
+    """By how many points one error is above another, and the standard error of that."""
+    return one[column] - other[column], np.hypot(one[f"{column}_se"], other[f"{column}_se"])
+
+
 cost = parts["refitted"] - start["refitted"]
 both_more, both_more_se = excess(parts.loc[BOTH], binary)
 assert cost["activations"] > 2 * excess(parts.loc["activations"], start)[1]
@@ -298,9 +299,18 @@ for column, how in (("kept", "as trained"), ("refitted", "measured again")):
             note=f"{name.replace(':', ' as')} binarized, batch norm {how}",
             **about,
         )
+for what, row in pairs.iterrows():
+    records.record(
+        "pretrained",
+        row["over"],
+        uncertainty=row["over_se"],
+        null=0.0,
+        against="random turn by the same angle",
+        figure="fig-turns",
+        note=f"are magnitudes the reason: {what}, batch norm measured again",
+        **about,
+    )
 for what, one, other, against in (
-    ("signs", signs, turn, "random turn by the same angle"),
-    ("magnitudes dealt anew", dealt, dealt_turn, "random turn by the same angle"),
     ("signs without a scale", signs, parts.loc[SCALED], "signs with the best scale"),
     ("filters of length 1", unit, start, "filters as they are"),
 ):
@@ -311,7 +321,7 @@ for what, one, other, against in (
         uncertainty=se,
         null=0.0,
         against=against,
-        figure="fig-turns",
+        figure="fig-converted",
         note=f"are magnitudes the reason: {what}, batch norm measured again",
         **about,
     )
@@ -364,7 +374,6 @@ best = short.loc[short.groupby("start")["test_error"].idxmin()].set_index("start
 scratch, tuned = (100 * best.loc[name, "test_error"] for name in ("scratch", "pretrained"))
 assert tuned < scratch
 glue(short_images=f"{short['images'].iloc[0]:,}", tuned=tuned, scratch=scratch)
-glue(repairs="x")
 
 # %% [markdown]
 # It goes from {glue:text}`both:.1f` % to {glue:text}`tuned:.1f` %. From random weights the same

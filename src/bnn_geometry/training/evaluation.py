@@ -24,7 +24,27 @@ def evaluate(
     precision: str = "float32",
     batch_size: int = 500,
 ) -> float:
-    """Fraction of images that the network classifies wrongly, with running batch statistics.
+    """Fraction of images that the network classifies wrongly; NaN of none.
+
+    Parameters
+    ----------
+    network, split, indices, precision, batch_size
+        As for :func:`misclassified`.
+    """
+    options = {"indices": indices, "precision": precision, "batch_size": batch_size}
+    wrong = misclassified(network, split, **options)
+    return int(wrong.sum()) / len(wrong) if len(wrong) else math.nan
+
+
+def misclassified(
+    network: nn.Module,
+    split: Split,
+    *,
+    indices: Tensor | None = None,
+    precision: str = "float32",
+    batch_size: int = 500,
+) -> Tensor:
+    """Which images the network classifies wrongly, with running batch statistics.
 
     Parameters
     ----------
@@ -36,12 +56,16 @@ def evaluate(
         Evaluate on these images only.
     precision : str
         ``float32`` or ``bfloat16``.
+    batch_size : int
+
+    Returns
+    -------
+    Tensor of bool, shape (images,)
+        On the CPU.
     """
     images = split.images if indices is None else split.images[indices]
     labels = split.labels if indices is None else split.labels[indices]
-    if len(labels) == 0:
-        return math.nan
-    wrong = 0
+    wrong = []
     with (
         inference(network) as device,
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
@@ -50,8 +74,9 @@ def evaluate(
             x = scale_images(some.to(device))
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
-            wrong += (network(x).argmax(1) != answers.to(device)).sum()
-    return int(wrong) / len(labels)
+            if len(x):
+                wrong.append(network(x).argmax(1) != answers.to(device))
+    return torch.cat(wrong).cpu() if wrong else torch.zeros(0, dtype=torch.bool)
 
 
 def check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:
