@@ -16,9 +16,10 @@ from bnn_geometry.geometry import flows, losses
 X = np.array([0.1, 0.4, 0.9])
 COLUMNS = """
     alpha angle_se angle_theory axis closer cosine cosine_latent cosine_se density difference
-    difference_se error excess excess_se excess_theory fraction gaussian high kept kept_error
-    kurtosis left low overlap own own_sd pair r r_sd ratio refitted refitted_error refitted_sd
-    residual rms se simulated size tenth test_error theory train_error uniform value z
+    difference_se error excess excess_se excess_theory fraction gaussian high
+    kurtosis left low overlap own own_sd pair r r_sd ratio
+    refitted refitted_error residual rms se simulated size tenth test_error theory train_error
+    uniform value z
 """
 T = pd.DataFrame(dict.fromkeys(COLUMNS.split(), X), index=["conv1", "conv2", "fc1"]).assign(
     n=[10, 100, 1000], layer=["conv1", "conv2", "fc1"], angle=[30.0, 31.0, 37.0], epoch=[1, 2, 3],
@@ -57,12 +58,11 @@ ARGUMENTS = {
 }
 OPTIONS = {
     "title": "t", "ylabel": "y", "bound": 45.0, "pair": 60.0, "marks": [27], "size": X,
-    "step_size": 0.1, "column": "r", "start": 30.0, "chance": 90.0, "references": {"trained": 20.0},
-    "limits": {"uniform": 30.0}, "ratios": {"uniform": 0.9},
+    "step_size": 0.1, "column": "r",
     "laws": {"uniform": (X, X)}, "target": np.array([3.0, 1.0]), "field": (np.ones((2, 2)),) * 2,
     "lines": {"nearest": 30.0},
 }  # fmt: skip
-PANELS = {"plot_oscillation": 2, "plot_training_noise": 3, "plot_emergence": 2, "plot_variants": 2}  # fmt: skip
+PANELS = {"plot_oscillation": 2, "plot_training_noise": 3, "plot_emergence": 2, "plot_variants": 2}
 
 
 @pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # by seaborn's box plots
