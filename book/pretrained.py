@@ -32,15 +32,15 @@
 # changes nothing. With binary activations as well it is {glue:text}`both:.1f` %, against
 # {glue:text}`binary:.1f` % of a network that was trained binary ({claim}`pretrained`). The paper's
 # reason, that the magnitudes of the weights matter, is {glue:text}`reason`: signs cost
-# {glue:text}`signs-cost:.1f` points, and any turn by the same angle {glue:text}`turn-cost:.1f`. One
-# epoch of binary training that begins at these signs, on {glue:text}`short-images` images, leads to
-# {glue:text}`tuned:.1f` %. Networks trained binary from the start end {glue:text}`gap:.1f` points
-# above continuous ones at this width ({claim}`accuracy`).
+# {glue:text}`signs-cost:.1f` points, and random turns by the same angle {glue:text}`turn-cost:.1f`.
+# A short binary training that begins at these signs mends {glue:text}`amount` of the damage.
+# Networks trained binary from the start end {glue:text}`gap:.1f` points above continuous ones at
+# this width ({claim}`accuracy`).
 #
 # ## Signs fail until batch norm is measured again
 #
-# If {term}`binarization` hardly turns a weight vector, why train a binary network at all? Section
-# 5.2 of the paper {cite}`anderson2017` answers that in a binary network batch norm divides the
+# If {term}`binarization` hardly turns a weight vector, why train a binary network at all? The paper
+# {cite}`anderson2017` answers in section 5.2 that in a binary network batch norm divides the
 # magnitude of every dot product out, so that training "is forced to find a solution where the
 # magnitude of the weight vectors are not used"; a continuous network is trained "with the
 # possibility of the magnitude of the dot products playing an important role".
@@ -151,7 +151,7 @@ assert abs(parts.loc[SCALED, "refitted"] - signs["refitted"]) < 0.5
 glue(data=of_study.data.title, refit_images=study.settings["refit_images"])
 glue(start=start["kept"], plain=signs["kept"], refitted=signs["refitted"])
 glue(scaled=parts.loc[SCALED, "kept"], both=parts.loc[BOTH, "refitted"])
-glue(binary=binary["refitted"], angle=signs["angle"], again=start["refitted"])
+glue(binary=binary["refitted"], angle=signs["angle"])
 
 # %% [markdown]
 # Signs make every dot product about $1/\alpha$ times as large as batch norm expects, so that the
@@ -340,7 +340,8 @@ plots.by_layer(
     column="error",
     lines={"nothing binary": start["refitted"], "all layers": parts.loc[BOTH, "refitted"]},
 )
-ax.set(ylabel="test error (%)", ylim=(0, 45))
+ax.set(ylabel="test error (%)")
+ax.set_ylim(bottom=0)
 figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 show(
     figure,
@@ -359,30 +360,38 @@ glue(worst_layer=costs.index[0], worst_cost=costs.iloc[0], second_layer=costs.in
 glue(second_cost=costs.iloc[1], sum_cost=costs.sum(), rest_cost=costs.iloc[2:].max())
 
 # %% [markdown]
-# Alone, {glue:text}`worst-layer` costs most, {glue:text}`worst-cost:.1f` points, then
-# {glue:text}`second-layer` with {glue:text}`second-cost:.1f`; no other costs more than
-# {glue:text}`rest-cost:.1f`.
+# Alone, with batch norm measured again, {glue:text}`worst-layer` costs most,
+# {glue:text}`worst-cost:.1f` points, then {glue:text}`second-layer` with
+# {glue:text}`second-cost:.1f`; no other costs more than {glue:text}`rest-cost:.1f`. The nine costs
+# add up to {glue:text}`sum-cost:.1f` points, where all layers together cost
+# {glue:text}`both-cost:.1f`.
 #
-# ## A short binary training repairs it
+# ## The signs are a place to begin
 #
-# The signs can also be where a binary training *begins*: each filter scaled to the size of latent
-# weights, then one epoch on {glue:text}`short-images` images.
+# The signs can also be where a binary training *begins*: each filter scaled to the size of
+# {term}`latent weights <latent weight>`, then one epoch on {glue:text}`short-images` images.
 
 # %%
 short = study.tables["fine_tuning"]
 best = short.loc[short.groupby("start")["test_error"].idxmin()].set_index("start")
 scratch, tuned = (100 * best.loc[name, "test_error"] for name in ("scratch", "pretrained"))
-assert tuned < scratch
-glue(short_images=f"{short['images'].iloc[0]:,}", tuned=tuned, scratch=scratch)
+assert tuned < scratch - 10
+mended = parts.loc[BOTH, "refitted"] - tuned
+share = mended / both_more
+amount = "most" if share > 0.5 else "a part" if share > 0.25 else "little"
+glue(short_images=f"{short['images'].iloc[0]:,}", tuned=tuned, scratch=scratch, amount=amount)
+glue(mended=mended, to_mend=both_more, rates=short["lr"].nunique())
 
 # %% [markdown]
-# It goes from {glue:text}`both:.1f` % to {glue:text}`tuned:.1f` %. From random weights the same
-# epoch ends at {glue:text}`scratch:.1f` % (the better of two learning rates for each).
+# It ends at {glue:text}`tuned:.1f` %. That mends {glue:text}`amount` of what binarizing broke:
+# {glue:text}`mended:.1f` of {glue:text}`to-mend:.1f` points. From random weights the same epoch ends
+# at {glue:text}`scratch:.1f` % (the better of {glue:text}`rates` learning rates for each start). How
+# long a training it takes to reach the network that was trained binary is not published.
 #
 # ## Trained binary from the start
 #
 # Over {glue:text}`gap-seeds` seeds of each, binary networks of this width end
-# {glue:text}`gap:.1f` points above continuous ones, with a 95 % interval from
+# {glue:text}`gap:.1f` points above continuous ones, with a $95\,\%$ interval from
 # {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch). One seed of each kind was trained
 # in {glue:text}`gap-format`, the others in {glue:text}`gap-other`, so the spread over seeds
 # contains that of the number format. No pair of another width is published.

@@ -39,8 +39,10 @@
 # weight therefore has a continuous or {term}`latent weight` $w^c$, which accumulates the steps, and
 #
 # $$
-# w^b = \mathrm{bin}(w^c), \qquad
+# \begin{gathered}
+# w^b = \mathrm{bin}(w^c), \\
 # \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise.}\end{cases}
+# \end{gathered}
 # $$ (eq-theory-binarize)
 
 # %% tags=["parameters"]
@@ -385,14 +387,13 @@ show(
 #
 # ## Few directions spread r and lower its mean
 #
-# The inputs of a real network are not white; {doc}`dot_products` finds a handful of effective
-# directions in most layers. Let the inputs vary alike in $k$ random directions of $n$, and in no
-# other. A unit then sees $k$ coefficients of $w^c$ and $k$ of $w^b$, pairs of correlation
-# $\sqrt{2/\pi}$ if $w^c$ is Gaussian and knows nothing of these directions. Its $r$ is the
-# correlation *of that sample of $k$ pairs*, with mean
+# The inputs of a real network are not white; {doc}`dot_products` counts the directions in which
+# they vary. Let that be $k$ random directions of $n$, all alike. A unit then sees $k$ coefficients
+# of $w^c$ and $k$ of $w^b$, pairs of correlation $\sqrt{2/\pi}$ if $w^c$ is Gaussian and knows
+# nothing of these directions. Its $r$ is the correlation *of that sample of $k$ pairs*, with mean
 #
 # $$
-# E\,r \approx \rho\left(1 - \frac{1 - \rho^2}{2k}\right), \qquad \rho = \sqrt{2/\pi},
+# E\,r \approx \rho\left(1 - \frac{1 - \rho^2}{2k}\right), \quad \rho = \sqrt{\tfrac2\pi},
 # $$ (eq-few-directions)
 #
 # exactly a hypergeometric function {cite}`hotelling1953`. For $k = 1$ every unit has $r = \pm1$,
@@ -488,7 +489,10 @@ show(
 # matrix $R$. By both theorems
 #
 # $$
-# \mathrm{corr}(w\cdot x^c,\, w\cdot x^b) = \sqrt{\frac{w^T R\, w}{w^T \arcsin(R)\, w}} ,
+# \begin{gathered}
+# \mathrm{corr}(w\cdot x^c,\, w\cdot x^b) \\
+# = \sqrt{\frac{w^T R\, w}{w^T \arcsin(R)\, w}} ,
+# \end{gathered}
 # $$ (eq-activations)
 #
 # with the arcsine taken entry by entry. White activations give $\sqrt{2/\pi}$ once more. Where
@@ -512,7 +516,10 @@ glue("activations-limit", np.sqrt(3 / np.pi))
 # a coin toss, so that
 #
 # $$
-# \cos\angle(u, v) = 1 - \frac{2H}{n}, \qquad H \sim \mathrm{Binomial}\bigl(n, \tfrac12\bigr),
+# \begin{gathered}
+# \cos\angle(u, v) = 1 - \frac{2H}{n}, \\
+# H \sim \mathrm{Binomial}\bigl(n, \tfrac12\bigr),
+# \end{gathered}
 # $$ (eq-hamming)
 #
 # with mean zero and standard deviation $n^{-1/2}$ ({claim}`quasi-orthogonal`). In Kanerva's
