@@ -16,10 +16,9 @@ from bnn_geometry.geometry import flows, losses
 X = np.array([0.1, 0.4, 0.9])
 COLUMNS = """
     alpha angle_se angle_theory axis closer cosine cosine_latent cosine_se density difference
-    difference_se error excess excess_se excess_theory fraction gaussian high
-    kurtosis left low overlap own own_sd pair r r_sd ratio
-    refitted refitted_error residual rms se simulated size tenth test_error theory train_error
-    uniform value z
+    difference_se error excess excess_se excess_theory fraction gaussian high kept kept_error
+    kurtosis left low overlap own own_sd pair r r_sd ratio refitted refitted_error refitted_sd
+    residual rms se simulated size tenth test_error theory train_error uniform value z
 """
 T = pd.DataFrame(dict.fromkeys(COLUMNS.split(), X), index=["conv1", "conv2", "fc1"]).assign(
     n=[10, 100, 1000], layer=["conv1", "conv2", "fc1"], angle=[30.0, 31.0, 37.0], epoch=[1, 2, 3],
