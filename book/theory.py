@@ -14,20 +14,36 @@
 # ---
 
 # %% [markdown]
-# # Theory
+# # Theory: what a sign keeps
 #
-# Two ideas meet in the paper {cite}`anderson2018`: a way to train networks whose weights and
-# activations are $\pm1$ {cite}`courbariaux2016,hubara2016`, and the geometry of vectors with very
-# many entries {cite}`kanerva2009`. This chapter introduces both, and then what joins them: two
-# exact laws about the signs of Gaussian numbers. There are exercises at the end.
+# A binary network computes with the signs of numbers that it keeps and moves. The signs can stand
+# in for the numbers because the sign of a Gaussian number is a constant times that number, plus
+# noise that does not correlate with it. A dot product with the signs is therefore proportional to
+# the one with the numbers, but for noise. For {term}`white` inputs their correlation $r$ is
+# {glue:text}`white-gaussian:.2f` if the weights are Gaussian. Inputs that vary in few directions do
+# not raise it: if the weights know nothing of those directions, the mean of $r$ over units *falls*,
+# to {glue:text}`one-direction:.2f` for a single direction, though the median rises to 1. Weights
+# that lie along ten directions out of a thousand have $r =$ {glue:text}`along-ten:.3f`. So a high
+# $r$ says little by itself, and the ledger judges it against what other weights have under the same
+# inputs ({claim}`dot-products`). That signs can be learned at all rests on the derivative of
+# another function ({claim}`ste`).
 #
-# ## Networks that compute with signs
+# ## A latent weight learns, its sign computes
 #
-# {numref}`fig-transformer` is the first part of the paper's Figure 1, one layer of a binary
-# network. Its input $x^b$ is binary, its weights $w^b$ are binary, and so is its output. Between
-# them stand a convolution (or a product with a matrix), which takes the dot product of $x^b$ with
-# each weight vector, and batch normalization, which shifts and scales each of these dot products
-# by its mean and spread over a batch.
+# {numref}`fig-transformer` is Figure 1 of the paper {cite}`anderson2017`, which reviews how binary
+# networks are trained {cite}`courbariaux2016,hubara2016`. One layer takes the dot products of its
+# binary input $x^b$ with its binary weights $w^b$. {term}`Batch norm` shifts and scales each of
+# them by its mean and spread over a batch, and the signs are the input of the next layer.
+#
+# Gradient descent takes steps that are smaller than the distance from $-1$ to $+1$. Each binary
+# weight therefore has a continuous or {term}`latent weight` $w^c$, which accumulates the steps, and
+#
+# $$
+# \begin{gathered}
+# w^b = \mathrm{bin}(w^c), \\
+# \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise.}\end{cases}
+# \end{gathered}
+# $$ (eq-theory-binarize)
 
 # %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
@@ -40,89 +56,52 @@ import torch
 from scipy import stats
 
 from bnn_geometry.book import plots, presets
-from bnn_geometry.book.display import glue, scientific, show
+from bnn_geometry.book.display import Origin, glue, scientific, show, table
 from bnn_geometry.book.plots import diagrams
-from bnn_geometry.geometry import angles, correlation, hyperdimensional
-from bnn_geometry.geometry.distributions import GAUSSIAN, SIGNS, UNIFORM
-from bnn_geometry.geometry.pair_angle import (
-    binary_pair_law,
-    pair_angle_cdf,
-    pair_angle_density,
-    pair_cosine_sd,
-)
+from bnn_geometry.geometry import correlation
+from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
 from bnn_geometry.geometry.quantizers import limit_cosine
-from bnn_geometry.networks import layers, straight_through
+from bnn_geometry.networks import layers
 
 sizes = presets.sizes("theory", preset)
 generator = np.random.default_rng(seed)
 
 # %%
-figure, axes = plots.new_figure(height=3.3)
+figure, axes = plots.new_figure(2, 1, width=7.2, height=6.6, height_ratios=[1, 1.05])
 diagrams.plot_transformer(axes[0, 0])
+x = np.linspace(-2, 2, 801)
+diagrams.plot_estimators(x, x, np.clip(x, -1, 1), axes[1, 0])
 show(
     figure,
     name="fig-transformer",
     caption=(
-        "Figure 1a of the paper, redrawn. One layer of a binary network: ovals are tensors, with "
-        "the derivative of the cost with respect to each ($\\delta u = \\partial C/\\partial u$); "
-        "boxes are functions. Solid arrows: the forward pass; dashed: the derivatives on their way "
-        "back."
+        "Figure 1 of the paper, redrawn. Above, one layer of a binary network: ovals are tensors, "
+        "with the derivative of the cost with respect to each ($\\delta u = \\partial C/\\partial "
+        "u$); boxes are functions. Below, binarize: what it computes, and the functions that are "
+        "differentiated in its place."
     ),
     alt=(
-        "Diagram. Below, from left to right: binary input, convolve, pool and batch norm, "
-        "continuous activation, binarize, binary output. Above the convolution stands the binary "
+        "Above, a diagram: from left to right binary input, convolve, pool and batch norm, "
+        "continuous activation, binarize, binary output. Over the convolution stands the binary "
         "weight; it comes, by way of binarize, from the continuous weight, which accumulates the "
-        "steps. Each arrow has a dashed one beside it that points back."
+        "steps. Each arrow has a dashed one beside it that points back. Below, a step from minus "
+        "one to plus one at zero; for weights the diagonal is differentiated, for activations the "
+        "diagonal between minus one and one, constant outside."
     ),
 )
 
 # %% [markdown]
-# The weight that is learned is not $w^b$. Gradient descent takes steps that are smaller than
-# the distance from $-1$ to $+1$, and a weight that can only be one or the other cannot take them.
-# So each binary weight has a *continuous*, or latent, weight $w^c$, which accumulates the steps,
-# and
+# ## The backward pass differentiates another function
 #
-# $$
-# w^b = \mathrm{bin}(w^c), \qquad
-# \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise.}\end{cases}
-# $$ (eq-theory-binarize)
+# The derivative of bin is zero wherever it exists. Taken literally, no gradient would ever reach
+# $w^c$ or the layers below. The {term}`straight-through estimator` {cite}`bengio2013`
+# differentiates another function in its place: for weights the identity; for activations the
+# identity between $-1$ and $1$, constant outside, so that a unit far from its threshold does not
+# move.
 #
-# ## The straight-through estimator
-#
-# The derivative of $\mathrm{bin}$ is zero wherever it exists: taken literally, no gradient would
-# ever reach $w^c$ or the layers below. The backward pass therefore differentiates another
-# function in its place ({numref}`fig-estimators`). For weights it is the identity. For
-# activations it is the identity between $-1$ and $1$ and constant outside, so that a unit which
-# is far from its threshold does not move.
-
-# %%
-x = np.linspace(-2, 2, 801)
-figure, axes = plots.new_figure(1, 2, height=3.4)
-step = straight_through.binarize(torch.from_numpy(x)).numpy()
-diagrams.plot_estimator(x, step, x, axes[0, 0], title="weights")
-diagrams.plot_estimator(x, step, np.clip(x, -1, 1), axes[0, 1], title="activations")
-show(
-    figure,
-    name="fig-estimators",
-    caption=(
-        "Figure 1b of the paper: the binarize function of the forward pass, and the function whose "
-        "derivative takes its place in the backward pass, for weights (left) and activations "
-        "(right)."
-    ),
-    alt=(
-        "Two plots of a step from minus one to plus one at zero, where it is minus one. The dashed "
-        "function is the diagonal on the left; on the right it is the diagonal between minus one "
-        "and one and constant outside."
-    ),
-)
-
-# %% [markdown]
-# ### By hand
-#
-# A network with three inputs, two hidden units and one output shows all of it
-# ({numref}`fig-small-network`). Each sum is halved, which stands in for batch norm; the target is
-# $+1$, and the cost is the squared hinge of the original recipe. With latent weights $w$ of
-# the hidden layer and $v$ of the output,
+# A network with three inputs, two hidden units and one output shows all of it. Each sum is halved,
+# which stands in for batch norm; the target is $+1$, the cost the squared hinge. With latent
+# weights $w$ of the hidden layer and $v$ of the output,
 #
 # $$
 # \begin{aligned}
@@ -133,8 +112,7 @@ show(
 # \end{aligned}
 # $$ (eq-small-network)
 #
-# The backward pass applies the chain rule with the substituted derivatives. In the order in which
-# it goes,
+# The backward pass is the chain rule with the substituted derivatives:
 #
 # $$
 # \begin{aligned}
@@ -146,10 +124,8 @@ show(
 # \end{aligned}
 # $$ (eq-by-hand)
 #
-# Where the binarize function of a weight stood there is a factor of one, and where that of an
-# activation stood there is the indicator. The cell evaluates these lines and sets them beside
-# what automatic differentiation returns when it goes through the layers with which this book's
-# networks are built.
+# The cell evaluates these lines and asserts that automatic differentiation through the layers of
+# this book's networks returns the same numbers.
 
 # %%
 x = np.array([1.0, -1.0, 1.0])
@@ -168,27 +144,17 @@ def by_hand(w, v):
     d_o = -2 * max(0.0, 1 - o)
     d_h = d_o / 2 * sign(v)
     d_a = (np.abs(a / 2) <= 1) * d_h / 2
-    return {
-        "a": a,
-        "h": h,
-        "o": o,
-        "C": max(0.0, 1 - o) ** 2,
-        "δo": d_o,
-        "δv": d_o / 2 * h,
-        "δh": d_h,
-        "δa": d_a,
-        "δw": np.outer(d_a, x),
-    }
+    backward = {"δo": d_o, "δv": d_o / 2 * h, "δh": d_h, "δa": d_a, "δw": np.outer(d_a, x)}
+    return {"a": a, "h": h, "o": o, "C": max(0.0, 1 - o) ** 2} | backward
 
 
 hidden, readout = layers.BinaryLinear(3, 2).double(), layers.BinaryLinear(2, 1).double()
-activation = layers.BinaryActivation()
-network = torch.nn.ModuleList([hidden, activation, readout])
+network = torch.nn.ModuleList([hidden, layers.BinaryActivation(), readout])
 
 
 def by_autograd():
     a = hidden(torch.from_numpy(x))
-    h = activation(a / 2)
+    h = network[1](a / 2)
     o = readout(h)[0] / 2
     cost = torch.relu(1 - o) ** 2
     network.zero_grad()
@@ -209,28 +175,19 @@ def set_latents(w, v):
 set_latents(w, v)
 hand, autograd = by_hand(w, v), by_autograd()
 assert all(np.array_equal(hand[k], autograd[k]) for k in hand)
+assert hand["δh"][0] > 0 > hand["δh"][1]  # the first should fall, the second rise
+assert hand["h"][1] == 1
+assert hand["δa"][1] == 0
 glue("cost-before", hand["C"])
-rows = {}
-for k in hand:
-    # the two rows of δw are listed unit by unit
-    for i, (one, other) in enumerate(
-        zip(np.atleast_2d(hand[k]), np.atleast_2d(autograd[k]), strict=True)
-    ):
-        name = f"δw, unit {i + 1}" if k == "δw" else k
-        rows[name] = [
-            ", ".join(f"{z + 0.0:g}".replace("-", "−") for z in row) for row in (one, other)
-        ]
-pd.DataFrame(rows, index=["by hand", "autograd"]).T
+shown = {f"{k}, unit {j}": hand[k][j - 1] for k in ("a", "h", "δh", "δa") for j in (1, 2)}
+table(pd.DataFrame({"by hand": shown | {k: hand[k] for k in ("o", "C", "δo")}}), "g")
 
 # %% [markdown]
-# The output is undecided, since the hidden units pass on the same sign and the output weights
-# differ, and the cost is {glue:text}`cost-before:.0f`. $\delta h$ says what would help: that the
-# first hidden unit falls, and that the second rises. Only the first one is moved. The second
-# one's sum is so large that $|a_2/2| > 1$; its derivative is cancelled, and its weights stay as
-# they are.
-#
-# One step of gradient descent with step size ½ follows. The latent weights are clipped to
-# $[-1, 1]$ after it, as after every step.
+# The cost is {glue:text}`cost-before:.0f`. By $\delta h$ it would fall if the first hidden unit
+# fell or the second rose. The second cannot: it passes on $+1$ already, and its sum is so large
+# that $|a_2/2| > 1$. Its derivative is cancelled and its weights stay. The first unit is moved, by
+# one step of gradient descent with step size ½ ({numref}`fig-small-network`), after which latent
+# weights are clipped to $[-1, 1]$, as after every step.
 
 # %%
 step_size = 0.5
@@ -240,14 +197,12 @@ def step_down(step_size):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter -= step_size * parameter.grad
+    layers.clip_latents(network)
 
 
 step_down(step_size)
-unclipped = hidden.weight[0, 2].item()
-layers.clip_latents(network)
 w_new, v_new = (
-    np.clip(w - step_size * hand["δw"], -1, 1),
-    np.clip(v - step_size * hand["δv"], -1, 1),
+    np.clip(z - step_size * hand[f"δ{name}"], -1, 1) for name, z in (("w", w), ("v", v))
 )
 stepped = torch.cat([hidden.weight.flatten(), readout.weight.flatten()]).detach().numpy()
 assert np.array_equal(stepped, np.append(w_new, v_new))
@@ -255,28 +210,14 @@ after = by_hand(w_new, v_new)
 flipped = [(int(j), int(i)) for j, i in np.argwhere(sign(w_new) != sign(w))]
 assert flipped == [(0, 0)]
 assert np.array_equal(sign(v_new), sign(v))
+assert after["C"] < hand["C"]
 glue("flip-before", f"{w[0, 0]:.2f}")
 glue("flip-after", f"{w_new[0, 0]:.2f}".replace("-", "−"))
-glue("unclipped", f"{unclipped:.2f}".replace("-", "−"))
 glue("cost-after", after["C"])
-before = np.append(w, v)
-pd.DataFrame(
-    {
-        "latent": before,
-        "derivative": np.append(hand["δw"], hand["δv"]) + 0.0,
-        "by hand": np.append(w_new, v_new).round(10),
-        "autograd": stepped.round(10),
-        "binary before": sign(before).astype(int),
-        "binary after": sign(np.append(w_new, v_new)).astype(int),
-    },
-    index=[f"w{j}{i}" for j in (1, 2) for i in (1, 2, 3)] + ["v1", "v2"],
-)
-
-# %%
-figure, axes = plots.new_figure(1, 2, height=3.0)
+figure, axes = plots.new_figure(2, 1, width=5.6, height=6.4)
 diagrams.plot_small_network(x, w, hand["a"], v, hand["o"], axes[0, 0], title="before the step")
 diagrams.plot_small_network(
-    x, w_new, after["a"], v_new, after["o"], axes[0, 1], title="after it", flipped=flipped
+    x, w_new, after["a"], v_new, after["o"], axes[1, 0], title="after it", flipped=flipped
 )
 show(
     figure,
@@ -295,270 +236,15 @@ show(
 )
 
 # %% [markdown]
-# One sign has flipped: $w_{11}$ went from {glue:text}`flip-before` to
-# {glue:text}`flip-after`. The first hidden unit flipped with it, and the cost is now
-# {glue:text}`cost-after:.0f`. The other latent weights that moved kept their signs; that they
-# moved is remembered until further steps add up to a flip, or take it back. $w_{13}$ would have
-# become {glue:text}`unclipped` and was clipped to $-1$: beyond that a weight would only
-# become slower to change its mind.
+# One sign has flipped: $w_{11}$ went from {glue:text}`flip-before` to {glue:text}`flip-after`. The
+# first hidden unit flipped with it, and the cost is {glue:text}`cost-after:.0f`. The other latent
+# weights that moved kept their signs; the network does not notice, but they remember. The weight
+# $w_{13}$ was clipped at $-1$: beyond that it would only become slower to change its mind.
 #
-# ## Vectors in many dimensions
+# ## A sign is a scaled copy plus uncorrelated noise
 #
-# Kanerva's *hyperdimensional computing* {cite}`kanerva2009` rests on one fact: two random $\pm1$
-# vectors with many entries are almost orthogonal. Two such vectors in $n$ dimensions differ in
-# $H$ places, their Hamming distance; every place is a coin toss, so $H$ has a binomial
-# distribution, and
-#
-# $$
-# \cos\angle(u, v) = 1 - \frac{2H}{n}, \qquad H \sim \mathrm{Binomial}\bigl(n, \tfrac12\bigr),
-# $$ (eq-hamming)
-#
-# with mean zero and standard deviation exactly $n^{-1/2}$. Directions drawn uniformly from the
-# sphere, which is where Gaussian vectors point, do the same without being binary: the angle
-# between two of them has the density {cite}`cai2013`
-#
-# $$
-# h(\theta) = \frac{\Gamma(n/2)}{\sqrt\pi\;\Gamma\bigl((n-1)/2\bigr)}\,\sin^{n-2}\theta .
-# $$ (eq-sphere)
-#
-# The power of the sine is what squeezes the angles towards 90°. {numref}`fig-binary-pairs` shows
-# both laws.
-
-# %%
-samples = sizes.cosine_samples
-dimensions = (10, 100, 1000)
-binary_pairs = {n: angles.sample_angles(n, samples, SIGNS, generator) for n in dimensions}
-directions = {n: angles.sample_angles(n, samples, GAUSSIAN, generator) for n in dimensions}
-figure, axes = plots.new_figure(2, 3, height=5.4)
-for n, above, below in zip(dimensions, *axes, strict=True):
-    cosine, probability = binary_pair_law(n)
-    width = min(4.5 * pair_cosine_sd(n), 1.1)
-    seen = np.abs(cosine) <= width
-    diagrams.plot_pair_law(
-        binary_pairs[n].pairs,
-        cosine[seen],
-        probability[seen],
-        above,
-        title=f"±1 vectors, n = {n}",
-    )
-    reach = min(60 * width, 90)
-    theta = np.linspace(90 - reach, 90 + reach, 361)
-    density = pair_angle_density(theta, n)
-    diagrams.plot_direction_law(
-        directions[n].pair_angle, theta, density, below, title=f"directions, n = {n}"
-    )
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-show(
-    figure,
-    name="fig-binary-pairs",
-    caption=(
-        "Two random vectors: simulated and exact. Above, the cosine of the angle between ±1 "
-        "vectors, which can take n + 1 values; below, the angle between directions drawn uniformly "
-        f"from the sphere. {samples:,} pairs each, seed {seed}. The axes become narrower from left "
-        "to right."
-    ),
-    alt=(
-        "Six histograms with their exact laws, for n = 10, 100 and 1000. All are bells around a "
-        "cosine of zero or an angle of 90 degrees. For n = 10 the cosines cover most of the range "
-        "from minus one to one; for n = 1000 hardly any is beyond 0.1."
-    ),
-)
-
-# %%
-rows = []
-for n in dimensions:
-    uniform = directions[n]
-    ks = stats.kstest(uniform.pair_angle, lambda t, n=n: pair_angle_cdf(t, n))
-    rows.append(
-        {
-            "n": n,
-            "±1: s.d. of the cosine": binary_pairs[n].pairs.std().round(4),
-            "directions: s.d.": uniform.pairs.std().round(4),
-            "exact, both": round(pair_cosine_sd(n), 4),
-            "directions: p of the law": round(float(ks.pvalue), 2),
-        }
-    )
-pd.DataFrame(rows).set_index("n")
-
-# %% [markdown]
-# The last column is a Kolmogorov–Smirnov test of {eq}`eq-sphere`: where the law is right, a
-# number between 0 and 1 with no preference for any.
-#
-# ### Ten thousand dimensions
-#
-# In Kanerva's own example $n = 10{,}000$. Two random vectors then differ in
-# {glue:text}`kanerva-mean:.0f` ± {glue:text}`kanerva-sd:.0f` places. The table says how seldom
-# they differ in many more or many fewer. Beside the exact probability stand that of the normal
-# distribution which the paper invokes and Hoeffding's bound $2e^{-n\epsilon^2/2}$
-# {cite}`hoeffding1963`.
-
-# %%
-kanerva = 10_000
-sd = hyperdimensional.hamming_sd(kanerva)
-glue("kanerva-mean", kanerva / 2)
-glue("kanerva-sd", sd)
-rows = []
-for spread in (100, 200, 300, 500, 1000):
-    low, high = kanerva // 2 - spread, kanerva // 2 + spread
-    rows.append(
-        {
-            "distance outside": f"{low}…{high}",
-            "cosine beyond": 2 * spread / kanerva,
-            "exact": scientific(hyperdimensional.hamming_tail(kanerva, low, high)),
-            "normal": scientific(2 * stats.norm.sf((spread + 0.5) / sd)),
-            "Hoeffding": scientific(2 * np.exp(-2 * spread**2 / kanerva)),
-        }
-    )
-tails = pd.DataFrame(rows).set_index("distance outside")
-glue("outside-4800", tails.loc["4800…5200", "exact"])
-glue("outside-4500", tails.loc["4500…5500", "exact"])
-tails
-
-# %% [markdown]
-# A pair leaves the range from 4800 to 5200 with probability {glue:text}`outside-4800`, and that
-# from 4500 to 5500, which is still within 6° of a right angle, with probability
-# {glue:text}`outside-4500`: never. A vector that agrees with a given one noticeably better than
-# that does so for a reason. This is the yardstick by which the next chapter calls an angle small.
-#
-# ### What almost orthogonal buys
-#
-# In $n$ dimensions no more than $n$ vectors are exactly orthogonal to each other. How many are
-# *almost*, so that $|\cos| \le \epsilon$ for all their pairs? Draw $N$ vectors at random. They
-# have $N(N-1)/2$ pairs, and the probability that some pair violates the condition is at most the
-# sum over the pairs, the union bound:
-#
-# $$
-# \begin{aligned}
-# P\bigl(\max |\cos| > \epsilon\bigr)
-#   &\le \frac{N(N-1)}2\, P\bigl(|1 - 2H/n| > \epsilon\bigr) \\
-#   &\le N(N-1)\, e^{-n\epsilon^2/2} .
-# \end{aligned}
-# $$ (eq-union)
-#
-# While this is below one, there are such vectors, and the second form allows $N$ up to about
-# $e^{n\epsilon^2/4}$: a number that grows exponentially with the dimension. In the other
-# direction there is the Welch bound {cite}`welch1974`, here for real vectors. Any $N$ unit
-# vectors, random or not, satisfy for every order $k = 1, 2, \dots$
-#
-# $$
-# \max_{i\ne j}\,\cos^{2k}\angle(x_i, x_j) \ge \frac{N c_k - 1}{N - 1}, \quad
-# c_k = \frac{1\cdot3\cdots(2k-1)}{n(n+2)\cdots(n+2k-2)}
-# $$ (eq-welch)
-#
-# {numref}`fig-capacity` shows what random vectors do and what the bounds say.
-
-# %%
-count = sizes.capacity_vectors
-at = np.unique(np.geomspace(3, count, 9).astype(int))
-rows = []
-for n in (100, 1000, 10_000):
-    runs = np.array(
-        [
-            hyperdimensional.largest_cosines(n, count, generator)[at - 2]
-            for _ in range(sizes.capacity_runs)
-        ]
-    )
-    rows.append(
-        pd.DataFrame(
-            {
-                "n": n,
-                "N": at,
-                "mean": runs.mean(axis=0),
-                "low": runs.min(axis=0),
-                "high": runs.max(axis=0),
-                "law": hyperdimensional.largest_cosine_quantile(n, at),
-                "Welch, k = 1": hyperdimensional.welch_bound(at, n),
-            }
-        )
-    )
-largest = pd.concat(rows)
-
-epsilon = 0.1
-grid = (100, 300, 1000, 3000, 10_000, 30_000, 100_000)
-capacity = pd.DataFrame(
-    {
-        "exactly orthogonal: n": [np.log(n) for n in grid],
-        "random ±1 (exact tail)": [
-            float(hyperdimensional.log_random_capacity(n, epsilon)) for n in grid
-        ],
-        "random ±1 (Hoeffding)": hyperdimensional.log_hoeffding_capacity(grid, epsilon),
-        "any vectors, at most (Welch)": [
-            hyperdimensional.log_welch_capacity(n, epsilon) for n in grid
-        ],
-    },
-    index=pd.Index(grid, name="n"),
-) / np.log(10)
-figure, axes = plots.new_figure(1, 2, height=4.0)
-diagrams.plot_largest_cosines(largest, axes[0, 0])
-axes[0, 0].set_title("random ±1 vectors")
-diagrams.plot_capacity(capacity, axes[0, 1], title=f"|cosine| at most {epsilon}")
-show(
-    figure,
-    name="fig-capacity",
-    caption=(
-        "How many vectors are almost orthogonal. Left: the largest |cosine| among N random ±1 "
-        f"vectors, mean and range of {sizes.capacity_runs} sets each, seed {seed}; lines: the "
-        "median by a Poisson law for the number of violating pairs. Right: number of vectors whose "
-        f"pairs all have |cosine| ≤ {epsilon}, from the union bound with failure probability ½, "
-        "and the upper bound."
-    ),
-    alt=(
-        "Left: three rising series on a logarithmic axis of N, highest for n = 100 and lowest for "
-        "n = 10,000; the points lie on their lines. Right: logarithms of numbers of vectors "
-        "against n. The two curves of random vectors overtake that of exactly orthogonal ones "
-        "between one and three thousand dimensions; the upper bound lies above all."
-    ),
-)
-
-# %%
-fewest, most = at[0], at[-1]
-table = largest[largest["N"].isin([fewest, most])].set_index(["n", "N"])
-table[["mean", "law", "Welch, k = 1"]].round(3)
-
-# %%
-glue("capacity-random", scientific(10 ** capacity.loc[kanerva, "random ±1 (exact tail)"]))
-glue("within", float(np.degrees(np.arcsin(epsilon))))
-exact, basis = capacity["random ±1 (exact tail)"], capacity["exactly orthogonal: n"]
-assert exact[1000] < basis[1000]
-assert exact[3000] > basis[3000]
-capacity.round(2)
-
-# %% [markdown]
-# The second table lists decadic logarithms. In $10{,}000$ dimensions as many vectors can be
-# orthogonal, while {glue:text}`capacity-random` vectors drawn at random are, at least as likely
-# as not, all within {glue:text}`within:.1f`° of a right angle with each other. Up to a thousand
-# dimensions random vectors do not come up to an orthogonal basis by this demand; from three
-# thousand on they outnumber it. The gap between what random vectors reach and the upper bound is
-# wide, but both are exponential in $n$.
-#
-# This is the room in which a network of signs works. Among its vectors there are very many that
-# have nothing to do with each other, and by {doc}`random_vectors` one of them is near almost any
-# direction.
-#
-# ## Signs of Gaussian numbers
-#
-# What does a sign keep of the number that it was taken of? For Gaussian numbers there are two
-# exact answers, both older than the networks. $\mathrm{sign}$ is $\mathrm{bin}$; they differ at
-# zero alone, which has probability zero.
-#
-# :::{admonition} Theorem (arcsine law {cite}`vanvleck1966`)
-# :class: important
-# :name: theorem-arcsine
-#
-# Let $x$ and $y$ be jointly Gaussian with mean zero and correlation $\rho$. Then
-#
-# $$
-# E\bigl[\mathrm{sign}(x)\,\mathrm{sign}(y)\bigr] = \frac2\pi\arcsin\rho .
-# $$ (eq-arcsine)
-#
-# *Proof.* Signs do not see scales, so let both variances be one. Write $x = g\cdot p$ and $y =
-# g\cdot q$ with a standard Gaussian vector $g$ in the plane and unit vectors $p$, $q$ that enclose
-# the angle $\alpha = \arccos\rho$. The sign of $x$ says on which side of the line orthogonal to $p$
-# the vector $g$ lies, that of $y$ the same for $q$. The two lines cross at the angle $\alpha$, and
-# the signs differ where $g$ lies in one of the two opposite sectors of that angle. The direction
-# of $g$ is uniform, so this has probability $2\alpha/2\pi = \alpha/\pi$. Hence the mean of
-# the product is $1 - 2\alpha/\pi = \frac2\pi\bigl(\frac\pi2 - \arccos\rho\bigr)$. ∎
-# :::
+# What does a sign keep of the number that it was taken of? For Gaussian numbers there are two exact
+# answers, both older than the networks. (bin and sign differ at zero alone.)
 #
 # :::{admonition} Theorem (Bussgang {cite}`bussgang1952`, for the sign)
 # :class: important
@@ -581,339 +267,316 @@ capacity.round(2)
 # \rho\,\sigma\sigma_y$; take $y = x$ for the first claim. Its variance is $1 - B^2\sigma^2$. ∎
 # :::
 #
-# So a sign is a scaled copy of its number plus noise, and the noise is invisible to everything
-# that is linear. It is not independent noise; it only does not correlate. {numref}`fig-sign-laws`
-# checks both laws by simulation.
+# {numref}`fig-sign` draws the three parts. The remainder is no independent noise; it is a function
+# of $x$. But it rises with $x$ as much as it falls with it, weighted by the density, so that
+# nothing linear sees it.
 
 # %%
-samples = sizes.law_samples
-rows = []
-for rho in (0.15 * np.arange(-6, 7)).round(2):
-    g, z = generator.standard_normal((2, samples))
-    y = rho * g + np.sqrt(1 - rho**2) * z
-    for law, product, exact in (
-        ("sign x · sign y", sign(g) * sign(y), correlation.sign_correlation(rho)),
-        ("sign x · y", sign(g) * y, correlation.sign_gain(1.0) * rho),
-    ):
-        rows.append(
-            {
-                "law": law,
-                "rho": rho,
-                "simulated": product.mean(),
-                "error": product.std() / np.sqrt(samples),
-                "exact": float(exact),
-            }
-        )
-sign_laws = pd.DataFrame(rows)
-figure, axes = plots.new_figure(1, 2, height=3.6)
-diagrams.plot_sign_laws(sign_laws, axes[0, 0], axes[0, 1])
+gain = limit_cosine(GAUSSIAN)  # B for standard deviation 1
+g = generator.standard_normal(sizes.law_samples)
+remainder = sign(g) - gain * g
+covariances = remainder * g
+assert abs(covariances.mean()) < 4 * covariances.std() / np.sqrt(len(g))
+assert abs(remainder.var() - (1 - 2 / np.pi)) < 4 * (remainder**2).std() / np.sqrt(len(g))
+figure, axes = plots.new_figure(width=7.2, height=3.8)
+diagrams.plot_sign(np.linspace(-3, 3, 601), gain, axes[0, 0])
 show(
     figure,
-    name="fig-sign-laws",
+    name="fig-sign",
     caption=(
-        "The arcsine law and Bussgang's theorem. Left: means of the products for standard Gaussian "
-        f"x and y, {samples:,} pairs per point, seed {seed}; lines: the theorems. The error bars, "
-        "standard errors, are smaller than the symbols. Right: the differences in units of those "
-        "errors; where the laws hold, 95 % lie in the grey band."
+        "The sign of a standard Gaussian number (solid) is a copy of it, scaled by $B = "
+        "\\sqrt{2/\\pi}$ (dashed), plus a remainder (dotted) that has no correlation with it. "
+        "Below, the density of the number."
     ),
     alt=(
-        "Left: points of the product of signs on an arcsine curve, points of the other product on "
-        "a straight line through zero. Right: differences scattered about zero, nearly all "
-        "between minus two and two standard errors."
+        "A step at zero, a rising straight line through zero, and their difference: it falls on "
+        "either side of zero and jumps up between. Below, a bell curve."
     ),
-)
-
-# %%
-sign_laws["difference / s.e."] = (sign_laws["simulated"] - sign_laws["exact"]) / sign_laws["error"]
-every_third = sign_laws[sign_laws["rho"].isin([-0.9, -0.45, 0.0, 0.45, 0.9])]
-(
-    every_third.rename(columns={"rho": "ρ"})
-    .set_index(["law", "ρ"])
-    .sort_index(ascending=[False, True])[["simulated", "exact", "difference / s.e."]]
-    .round({"simulated": 3, "exact": 4, "difference / s.e.": 1})
-    + 0.0
 )
 
 # %% [markdown]
-# ## Why "proportional to"
+# :::{admonition} Theorem (arcsine law {cite}`sheppard1899,vanvleck1966`)
+# :class: important
+# :name: theorem-arcsine
 #
-# The paper writes $x\cdot w^b \sim x\cdot w^c$: the two dot products are proportional, with a
-# constant left open because batch norm removes it. What is the constant, and how nearly is it one?
+# Let $x$ and $y$ be jointly Gaussian with mean zero and correlation $\rho$. Then
 #
-# Take one unit, with its weights fixed, and let the inputs $x$ have covariance $\Sigma$. The
-# constant that comes closest, in the sense of least squares, is the slope of a regression (with an
-# intercept, which batch norm removes as well),
+# $$
+# E\bigl[\mathrm{sign}(x)\,\mathrm{sign}(y)\bigr] = \frac2\pi\arcsin\rho .
+# $$ (eq-arcsine)
+#
+# *Proof.* Let both variances be one; signs do not see them. Write $x = g\cdot p$ and $y =
+# g\cdot q$ with a standard Gaussian vector $g$ in the plane and unit vectors $p$, $q$ that enclose
+# the angle $\arccos\rho$. The signs differ where $g$ lies between the lines orthogonal to $p$ and
+# $q$, in two opposite sectors of that angle. The direction of $g$ is uniform, so this has
+# probability $\arccos(\rho)/\pi$, and the mean of the product is $1 - \frac2\pi\arccos\rho$. ∎
+# :::
+#
+# The law has been found again wherever signs stand for vectors: it rounds semidefinite programs
+# {cite}`goemans1995` and hashes by similarity {cite}`charikar2002`, since the part of random
+# hyperplanes that separate two vectors is their angle divided by 180°. A few of them keep all
+# distances in a set of low dimension {cite}`plan2014`.
+#
+# ## Proportional, up to a cosine
+#
+# The paper predicts $x\cdot w^b \sim x\cdot w^c$, "proportional to", for a unit with
+# {term}`fan-in` $n$; batch norm removes the constant. Let the inputs $x$ have covariance $\Sigma$.
+# The constant that comes closest is the slope of a regression,
 #
 # $$
 # x\cdot w^c \approx \alpha\; x\cdot w^b, \qquad
 # \alpha = \frac{w^{c\,T}\,\Sigma\, w^b}{w^{b\,T}\,\Sigma\, w^b} ,
 # $$ (eq-slope)
 #
-# and how close it comes is the correlation
+# and how close it comes is the {term}`Pearson correlation`
 #
 # $$
-# r = \mathrm{corr}(x\cdot w^c,\, x\cdot w^b)
-#   = \frac{w^{c\,T}\,\Sigma\,w^b}{\sqrt{w^{c\,T}\,\Sigma\,w^c\;\cdot\; w^{b\,T}\,\Sigma\,w^b}} .
+# \begin{aligned}
+# r &= \mathrm{corr}(x\cdot w^c,\, x\cdot w^b) \\
+#   &= \frac{w^{c\,T}\,\Sigma\,w^b}{\sqrt{w^{c\,T}\,\Sigma\,w^c\;\cdot\; w^{b\,T}\,\Sigma\,w^b}} .
+# \end{aligned}
 # $$ (eq-predicted-r)
 #
-# Nothing else about the inputs matters, Gaussian or not. $r$ is a cosine: that of the angle
-# between $w^c$ and $w^b$ as it appears when each direction is stretched by how much the inputs
-# vary along it. A constant is exactly right where $r = 1$.
-#
-# For *white* inputs, $\Sigma = \mathbf 1$, nothing is stretched. Then $\alpha$ is the mean of
-# $|w^c|$, the scale that {cite:t}`rastegari2016` multiply binary weights with, and $r$ is the
-# cosine of the angle that {doc}`random_vectors` is about. If in addition the entries of $w^c$ are
-# Gaussian with standard deviation $\sigma$, {ref}`Bussgang's theorem <theorem-bussgang>` holds
-# for each of them. $w^b$ is $w^c$ times $B$ plus a remainder that is uncorrelated with it, and for
-# large $n$
-#
-# $$
-# x\cdot w^b = B\; x\cdot w^c + x\cdot\eta, \qquad B = \frac1\sigma\sqrt{\tfrac2\pi}, \qquad
-# r \to \sqrt{\tfrac2\pi} .
-# $$ (eq-white)
-#
-# This gives {glue:text}`white-gaussian:.3f`; for weights uniform on $[-1, 1]$, to which clipping
-# confines them, $r$ tends to {glue:text}`white-uniform:.3f` by {eq}`eq-limit`.
-#
-# Inputs of a real network are not white: neighbouring pixels are alike. {numref}`fig-predicted-r`
-# draws covariances at random, with eigenvalues that fall as a power of their rank, and two kinds
-# of weights. One kind is Gaussian and knows nothing of $\Sigma$. The other lies along the
-# directions in which the inputs vary: it is drawn with covariance $\Sigma$ itself.
+# Nothing else about the inputs matters, Gaussian or not. $r$ is the cosine of the angle between
+# $w^c$ and $w^b$ in the metric $\Sigma$: each direction counts by how much the inputs vary along
+# it. The same two vectors can have any $r$ ({numref}`fig-metric`).
 
 # %%
-n, units, simulated_units = 100, 300, 8
+w2 = np.array([1.0, 0.2])
+b2 = sign(w2)
+middle = np.sum([z / np.linalg.norm(z) for z in (w2, b2)], axis=0)
+middle /= np.linalg.norm(middle)
+along = 0.1 * np.eye(2) + 0.9 * np.outer(middle, middle)
+planes = {"white inputs": 0.5 * np.eye(2), "along both": along, "across": 1.1 * np.eye(2) - along}
+found = {k: float(correlation.predicted_correlation(w2, b2, s)) for k, s in planes.items()}
+assert found["across"] < found["white inputs"] < found["along both"]
 white = {law: limit_cosine(law) for law in (GAUSSIAN, UNIFORM)}
 glue("white-gaussian", white[GAUSSIAN])
 glue("white-uniform", white[UNIFORM])
-inputs_drawn = min(sizes.law_samples, 20_000)
-rows = []
-for decay in (0.0, 0.5, 1.0, 1.5):
-    covariance = correlation.random_covariance(n, decay, generator)
-    root = np.linalg.cholesky(covariance)
-    # white ±1 numbers, mixed: inputs of this covariance that are not Gaussian
-    inputs = sign(generator.standard_normal((inputs_drawn, n))) @ root.T
-    for kind, spread in (("unrelated", np.eye(n)), ("along the inputs", root.T)):
-        weights = generator.standard_normal((units, n)) @ spread
-        binary = sign(weights)
-        some = slice(simulated_units)
-        simulated, error = correlation.sample_correlation(
-            inputs @ weights[some].T, inputs @ binary[some].T
-        )
-        table = pd.DataFrame(
-            {
-                "weights": kind,
-                "decay": decay,
-                "predicted": correlation.predicted_correlation(weights, binary, covariance),
-            }
-        )
-        table.loc[: simulated_units - 1, "simulated"] = simulated
-        table.loc[: simulated_units - 1, "error"] = error
-        rows.append(table)
-predictions = pd.concat(rows, ignore_index=True)
-figure, axes = plots.new_figure(1, 2, height=3.8)
-diagrams.plot_predicted_correlations(predictions.dropna(), axes[0, 0], title="simulated")
-diagrams.plot_correlation_trend(predictions, axes[0, 1], white=white[GAUSSIAN])
+figure, axes = plots.new_figure(width=7.2, height=3.4)
+diagrams.plot_metric(w2, b2, {f"{k}\nr = {found[k]:.2f}": s for k, s in planes.items()}, axes[0, 0])
+show(
+    figure,
+    name="fig-metric",
+    caption=(
+        "The same $w^c$ and $w^b = \\mathrm{bin}(w^c)$ in the plane, for inputs (grey: two "
+        "standard deviations) that vary alike in all directions, most along both vectors, and most "
+        "across them."
+    ),
+    alt=(
+        "Three drawings of two arrows, and a grey disc behind the first. Behind the second the "
+        "grey ellipse is long in the arrows' direction and r is near one; behind the third it is "
+        "long at right angles to them, and r is far lower."
+    ),
+)
+
+# %% [markdown]
+# For white inputs $r$ is the cosine of the plain angle, which {doc}`random_vectors` is about, and
+# $\alpha$ is the mean of $|w^c|$, the scale of {cite:t}`rastegari2016`. If the entries of $w^c$ are
+# Gaussian, {ref}`Bussgang's theorem <theorem-bussgang>` holds for each of them, and for large $n$
+#
+# $$
+# \begin{gathered}
+# x\cdot w^b = B\; x\cdot w^c + x\cdot\eta, \\
+# r \to \sqrt{2/\pi} .
+# \end{gathered}
+# $$ (eq-white)
+#
+# Weights uniform on $[-1, 1]$, to which clipping confines them, have
+# {glue:text}`white-uniform:.3f`.
+#
+# ## Few directions spread r and lower its mean
+#
+# The inputs of a real network are not white; {doc}`dot_products` counts the directions in which
+# they vary. Let that be $k$ random directions of $n$, all alike. A unit then sees $k$ coefficients
+# of $w^c$ and $k$ of $w^b$, pairs of correlation $\sqrt{2/\pi}$ if $w^c$ is Gaussian and knows
+# nothing of these directions. Its $r$ is the correlation *of that sample of $k$ pairs*, with mean
+#
+# $$
+# E\,r \approx \rho\left(1 - \frac{1 - \rho^2}{2k}\right), \quad \rho = \sqrt{\tfrac2\pi},
+# $$ (eq-few-directions)
+#
+# exactly a hypergeometric function {cite}`hotelling1953`. For $k = 1$ every unit has $r = \pm1$,
+# and by {eq}`eq-arcsine` the mean is $\frac2\pi\arcsin\sqrt{2/\pi}$. Weights that lie *along* the
+# $k$ directions are another matter: they keep the whole of $Bw^c$ and only $k/n$ of the remainder,
+#
+# $$
+# r \approx \left[1 + \left(\tfrac\pi2 - 1\right)\tfrac kn\right]^{-1/2} .
+# $$ (eq-along)
+
+# %%
+n, directions = 1000, (1, 2, 3, 10, 30, 100, 300)
+basis = np.linalg.qr(generator.standard_normal((n, n)))[0]
+latent = generator.standard_normal((sizes.units, n))
+
+
+def r_of(weights, seen):
+    """r of each unit for inputs that vary alike along the columns of ``seen``."""
+    u, v = weights @ seen, sign(weights) @ seen
+    return (u * v).sum(axis=1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+
+
+rows = {}
+for k in directions:
+    unrelated = r_of(latent, basis[:, :k])
+    inside = r_of(generator.standard_normal((200, k)) @ basis[:, :k].T, basis[:, :k])
+    rows[k] = {
+        "mean": unrelated.mean(),
+        "se": unrelated.std() / np.sqrt(sizes.units),
+        "median": np.median(unrelated),
+        "lowest": np.quantile(unrelated, 0.05),
+        "along": inside.mean(),
+    }
+few = pd.DataFrame(rows).T
+exact = pd.Series(correlation.mean_correlation(gain, directions), directions)
+along_law = (1 + (np.pi / 2 - 1) * np.array(directions) / n) ** -0.5
+assert np.all(np.abs(few["mean"] - exact) < 4 * few["se"])
+assert exact.is_monotonic_increasing
+assert exact.iloc[-1] < white[GAUSSIAN]
+assert few.loc[1, "median"] > 0.999
+assert few["median"].iloc[:4].is_monotonic_decreasing
+assert np.all(np.abs(few["along"] - along_law) < 0.002)
+glue("one-direction", exact[1])
+glue("along-ten", few.loc[10, "along"])
+glue("lowest-ten", few.loc[10, "lowest"])
+glue("median-three", few.loc[3, "median"])
+figure, axes = plots.new_figure(width=7.2, height=4.2)
+plots.series(
+    {
+        "along the directions: mean": few["along"],
+        "unrelated: median": few["median"],
+        "unrelated: mean": few["mean"],
+        "unrelated: lowest 5 % below": few["lowest"],
+    },
+    axes[0, 0],
+    theory={
+        "along the directions: mean": pd.Series(along_law, directions),
+        "unrelated: mean": exact,
+    },
+)
+axes[0, 0].set(xlabel="directions k in which the inputs vary", ylabel="r of a unit")
+plots.log_axis(axes[0, 0], "x", directions)
+axes[0, 0].legend(loc="lower right")
 show(
     figure,
     name="fig-predicted-r",
     caption=(
-        f"Correlation of $x\\cdot w^c$ with $x\\cdot w^b$ for units with n = {n}. Left: simulated "
-        f"with {inputs_drawn:,} inputs (mixed ±1 numbers, seed {seed}) against what their "
-        f"covariance predicts, {simulated_units} units of each kind in each of four covariances; "
-        "bars: standard errors. Right: predictions against the exponent with which the "
-        f"eigenvalues of the covariance fall, 0 for white inputs; {units} units each, median and "
-        "the range of the middle 90 %."
+        "Correlation of $x\\cdot w^c$ with $x\\cdot w^b$ over units, for inputs that vary in $k$ "
+        f"directions of {n:,}. Weights that know nothing of the directions: mean (line: the exact "
+        "law), median, and the value below which 5 % lie. Weights along the directions: mean "
+        "(line: {eq}`eq-along`)."
     ),
+    origin=Origin(words=f"{sizes.units:,} units", preset=preset, seed=seed),
     alt=(
-        "Left: all points lie on the diagonal. Right: for white inputs both kinds of weights have "
-        "a correlation of about 0.8. With a steeper decay the median stays there for unrelated "
-        "weights, while the range widens, and rises towards one for weights along the inputs."
+        "Four curves against the number of directions from 1 to 300. For unrelated weights the "
+        "median falls from 1 towards 0.8 and the mean rises from 0.6 to 0.8; the lowest five per "
+        "cent begin at minus one. For weights along the directions the mean stays near 1 and falls "
+        "to 0.92 at 300."
     ),
 )
 
-# %%
-groups = predictions.groupby(["decay", "weights"], sort=False)
-squares = ((predictions["simulated"] - predictions["predicted"]) / predictions["error"]) ** 2
-means = groups["predicted"].mean()
-glue("unrelated-white", means[0.0, "unrelated"])
-glue("unrelated-steep", means[1.5, "unrelated"])
-glue("along-steep", means[1.5, "along the inputs"])
-pd.DataFrame(
-    {
-        "r: mean": means,
-        "5 %": groups["predicted"].quantile(0.05),
-        "95 %": groups["predicted"].quantile(0.95),
-    }
-).round(3).assign(
-    **{
-        "rms of difference / s.e.": squares.groupby(
-            [predictions["decay"], predictions["weights"]], sort=False
-        )
-        .mean()
-        .pow(0.5)
-        .round(1)
-    }
-)
-
 # %% [markdown]
-# The prediction holds unit by unit; the last column should be near one. Anisotropy by itself does
-# not raise $r$. Weights that know nothing of it have a mean of {glue:text}`unrelated-white:.2f`
-# with white inputs and of {glue:text}`unrelated-steep:.2f` at the steepest decay: since fewer
-# directions count there, units differ more from each other, and some fall far below. What raises
-# $r$ is agreement between the weights and the inputs. For weights along the inputs the mean at
-# the same decay is {glue:text}`along-steep:.2f`.
+# Fewer directions raise the median, to {glue:text}`median-three:.2f` at $k = 3$, and lower the mean
+# ({numref}`fig-predicted-r`). They spread $r$: at $k = 10$ one unit in twenty is below
+# {glue:text}`lowest-ten:.2f`. A median above the cosine of the angle is thus no sign that weights
+# have turned towards the inputs. What raises $r$ for all units is agreement between the weights and
+# the directions. Which of the two a trained network shows is measured in {doc}`dot_products`.
 #
-# A trained network has weights that depend on the inputs it has seen. {doc}`dot_products` measures
-# $r$ there and uses {eq}`eq-predicted-r` to say where it comes from.
+# ## The same for activations
 #
-# ## Exercises
-#
-# The solutions are folded away; the cell below computes their numbers.
-
-# %% tags=["hide-cell"]
-# 1. small steps
-set_latents(w, v)
-steps = 0
-while hidden.binary_weight[0, 0] > 0:
-    by_autograd()
-    step_down(0.06)
-    layers.clip_latents(network)
-    steps += 1
-assert steps == np.ceil(w[0, 0] / (0.06 * hand["δw"][0, 0]))
-glue("exercise-steps", steps)
-glue("exercise-step", 0.06 * hand["δw"][0, 0])
-glue("exercise-start", w[0, 0])
-
-# 2. a noisy copy
-copy_distance = round(0.3 * kanerva)
-glue("exercise-copy-distance", copy_distance)
-copy_log = (
-    hyperdimensional.log_cosine_tail(kanerva, 1 - 2 * (copy_distance + 1) / kanerva) - np.log(2)
-) / np.log(10)
-glue("exercise-copy", f"{copy_log:.0f}".replace("-", "−"))
-glue("exercise-copy-cosine", 1 - 2 * copy_distance / kanerva)
-
-# 3. weeding
-pair = float(hyperdimensional.log_cosine_tail(kanerva, epsilon)) / np.log(10)
-weeded = -pair - np.log10(2)
-assert weeded > 1.5 * capacity.loc[kanerva, "random ±1 (exact tail)"]
-glue("exercise-pair", scientific(10**pair))
-glue("exercise-weeded", scientific(10**weeded))
-
-# 4. bundles
-members = 5
-vectors = 2.0 * generator.integers(0, 2, (members + 1, kanerva), dtype=np.int8) - 1
-bundle = sign(vectors[:members].sum(axis=0))
-cosines = vectors @ bundle / kanerva  # of the members, and of a stranger
-assert cosines[:members].min() > 5 * cosines[members]
-glue("exercise-bundle", hyperdimensional.bundle_cosine(members))
-glue("exercise-bundle-least", cosines[:members].min())
-glue("exercise-stranger", abs(cosines[members]))
-
-# 5. activations
-rho = 0.5
-equal = np.full((n, n), rho) + (1 - rho) * np.eye(n)
-ones = np.ones(n)
-gaussian = generator.standard_normal((2000, n)) @ np.linalg.cholesky(equal).T
-r, r_error = correlation.sample_correlation(gaussian @ ones, sign(gaussian) @ ones)
-equal_r = float(correlation.activation_correlation(ones, equal))
-glue("exercise-activations", equal_r)
-glue("exercise-white", float(correlation.activation_correlation(ones)))
-glue("exercise-inputs", len(gaussian))
-glue("exercise-simulated", float(r))
-glue("exercise-simulated-error", float(r_error))
-
-pd.Series(
-    {
-        "1: steps": steps,
-        "2: log10 of the probability": round(float(copy_log), 1),
-        "3: weeded vectors, log10": round(weeded, 2),
-        "4: cosine with a member": hyperdimensional.bundle_cosine(members),
-        "4: of the bundle made here, least": cosines[:members].min(),
-        "4: of a stranger": cosines[members],
-        "5: r predicted": round(equal_r, 3),
-        "5: (simulated − predicted) / s.e.": round(float((r - equal_r) / r_error), 1),
-    }
-)
-
-# %% [markdown]
-# **1. Small steps.** In the worked example a step size of ½ flips $w_{11}$ at once. How many steps
-# does it take with step size $0.06$, and why does the binary network not notice all but the last?
-#
-# :::{admonition} Solution
-# :class: dropdown
-#
-# Until something flips, the forward pass does not change, and so neither does the derivative
-# $\delta w_{11} = \tfrac12$. Each step lowers the latent weight, which starts at
-# {glue:text}`exercise-start:.1f`, by {glue:text}`exercise-step:.2f`, and it passes zero in step
-# {glue:text}`exercise-steps:d`. Before that the binary network is the same in every
-# step, and so are its output and its cost; only $w^c$ knows of the progress.
-# :::
-#
-# **2. A noisy copy.** A vector of $10{,}000$ signs is transmitted, and $30\,\%$ of them arrive
-# flipped. How far is what arrives from what was sent? How likely is it that a random vector is as
-# near?
-#
-# :::{admonition} Solution
-# :class: dropdown
-#
-# The Hamming distance is {glue:text}`exercise-copy-distance:d`, so by {eq}`eq-hamming` the
-# cosine is {glue:text}`exercise-copy-cosine:.1f`, far from parallel. But a random vector is as
-# near with a probability whose decadic logarithm is {glue:text}`exercise-copy`, from the
-# exact binomial tail. The copy is recognized among as many vectors as could ever be stored.
-# :::
-#
-# **3. Weeding.** The union bound {eq}`eq-union` asks for *no* bad pair among random vectors. Show
-# that one gets about the square of its number by allowing some bad pairs and removing one vector
-# of each.
-#
-# :::{admonition} Solution
-# :class: dropdown
-#
-# Let $p = P(|\cos| > \epsilon)$. Among $N$ random vectors one expects $pN(N-1)/2$ bad pairs. With
-# $N = 1/p$ that is less than $N/2$, so some set of $N$ vectors has fewer bad pairs than $N/2$;
-# removing one vector of each leaves more than $N/2 = 1/(2p)$ without any. The union bound gives
-# about $p^{-1/2}$. For $n = 10{,}000$ and $\epsilon = 0.1$, $p$ is {glue:text}`exercise-pair`
-# and {glue:text}`exercise-weeded` vectors remain.
-# :::
-#
-# **4. Bundles.** Hyperdimensional computing stores a set as one vector, entry by entry the sign of
-# the sum of an odd number $m$ of random members. Show that its mean cosine with each member is
-# $\binom{m-1}{(m-1)/2}\,2^{-(m-1)}$, and that for large $m$ this is $\sqrt{2/\pi}\;m^{-1/2}$. Where
-# have you met that factor?
-#
-# :::{admonition} Solution
-# :class: dropdown
-#
-# A member's entry decides the vote where the other $m - 1$ are divided equally, which has the
-# stated probability; there it agrees with the bundle. Elsewhere the others decide, and it agrees
-# half of the time, which adds nothing to the mean product. For large $m$ let $s$ be the sum of
-# the members' entries. By symmetry the mean of $\mathrm{sign}(s)$ times any one of them is
-# $E|s|/m$, and $s$ is nearly Gaussian with variance $m$, so that $E|s| \approx \sqrt{2m/\pi}$:
-# the same number as in {ref}`Bussgang's theorem <theorem-bussgang>`. For $m = 5$ the exact value
-# is {glue:text}`exercise-bundle:.3f`. Of the five members bundled here with $n = 10{,}000$ the
-# least similar has {glue:text}`exercise-bundle-least:.3f`; a vector that is no member has a
-# cosine of size {glue:text}`exercise-stranger:.3f`.
-# :::
-#
-# **5. Activations.** The paper predicts $w^b\cdot x^c \sim w^b\cdot x^b$ as well. Let $x^c$ be
-# Gaussian with mean zero, unit variances and correlation matrix $R$, and let $w$ be fixed. What is
-# the correlation? Evaluate it for $n = 100$, all correlations ½, and all weights $+1$.
-#
-# :::{admonition} Solution
-# :class: dropdown
-#
-# By {eq}`eq-bussgang` the covariance of $x^c_i$ with $x^b_j$ is $\sqrt{2/\pi}\,R_{ij}$, and by
-# {eq}`eq-arcsine` that of $x^b_i$ with $x^b_j$ is $\frac2\pi\arcsin R_{ij}$. The factors cancel:
+# The paper makes the same prediction for activations, $w^b\cdot x^c \sim w^b\cdot x^b$
+# ({claim}`activations`). Let $x^c$ be Gaussian with mean zero, unit variances and correlation
+# matrix $R$. By both theorems
 #
 # $$
-# \mathrm{corr}(w\cdot x^c,\, w\cdot x^b) = \sqrt{\frac{w^T R\, w}{w^T \arcsin(R)\, w}} ,
+# \begin{gathered}
+# \mathrm{corr}(w\cdot x^c,\, w\cdot x^b) \\
+# = \sqrt{\frac{w^T R\, w}{w^T \arcsin(R)\, w}} ,
+# \end{gathered}
 # $$ (eq-activations)
 #
-# with the arcsine taken entry by entry. White activations give $\sqrt{2/\pi}$, since
-# $\arcsin 1 = \pi/2$: {glue:text}`exercise-white:.3f`, the same as for weights. For equal
-# correlations of ½ it is {glue:text}`exercise-activations:.4f`, and
-# {glue:text}`exercise-inputs` simulated inputs give {glue:text}`exercise-simulated:.4f` ±
-# {glue:text}`exercise-simulated-error:.4f`. What is lost in each entry is made up for by the
-# others, if they agree.
+# with the arcsine taken entry by entry. White activations give $\sqrt{2/\pi}$ once more. Where
+# activations agree, and the weights too, what is lost in one is made up for by others: with all
+# correlations ½ and equal weights it is {glue:text}`activations-half:.3f` for $n = 100$. It does
+# not tend to 1 but saturates, at $\sqrt{3/\pi} =$ {glue:text}`activations-limit:.3f`.
+
+# %%
+half = {n: np.full((n, n), 0.5) + 0.5 * np.eye(n) for n in (100, 1000)}
+saturating = {n: float(correlation.activation_correlation(np.ones(n), r)) for n, r in half.items()}
+assert saturating[100] < saturating[1000] < np.sqrt(3 / np.pi) < 1
+assert np.isclose(correlation.activation_correlation(np.ones(100)), white[GAUSSIAN])
+glue("activations-half", saturating[100])
+glue("activations-limit", np.sqrt(3 / np.pi))
+
+# %% [markdown]
+# ## What makes an angle small
+#
+# A yardstick for angles comes from Kanerva's hyperdimensional computing {cite}`kanerva2009`. Two
+# random $\pm1$ vectors differ in $H$ of $n$ places, their {term}`Hamming distance`. Every place is
+# a coin toss, so that
+#
+# $$
+# \begin{gathered}
+# \cos\angle(u, v) = 1 - \frac{2H}{n}, \\
+# H \sim \mathrm{Binomial}\bigl(n, \tfrac12\bigr),
+# \end{gathered}
+# $$ (eq-hamming)
+#
+# with mean zero and standard deviation $n^{-1/2}$ ({claim}`quasi-orthogonal`). In Kanerva's
+# $n = 10{,}000$ dimensions the probability that a pair leaves the range from 84° to 96° is
+# {glue:text}`outside`. A vector that is much nearer to a given one is so for a reason. There is
+# room for very many that are not: by Hoeffding's inequality {cite}`hoeffding1963` some
+# $e^{n\epsilon^2/4}$ random vectors are all within $\epsilon$ of orthogonal, and no choice of
+# vectors has more than $e^{O(n\epsilon^2\log(1/\epsilon))}$ {cite}`alon2003`.
+
+# %%
+kanerva = 10_000
+law = stats.binom(kanerva, 0.5)
+beyond = np.cos(np.radians(84))
+outside = 2 * law.cdf(np.ceil((1 - beyond) * kanerva / 2) - 1)
+assert outside < 2 * np.exp(-kanerva * beyond**2 / 2)  # Hoeffding
+glue("outside", scientific(outside))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. Small steps.** Change `step_size` in the worked example from ½ to $0.06$ and repeat the
+# step. After how many steps does $w_{11}$ flip, and what does the network's cost do until then?
+#
+# :::{dropdown} Solution 1
+# It flips in step {glue:text}`exercise-steps:d`, and before that the cost stays where it was.
+# Until a sign flips, the forward pass does not change, and neither does the derivative. Only $w^c$
+# knows of the progress.
 # :::
+
+# %% tags=["hide-cell"]
+set_latents(w, v)
+costs = []
+while hidden.binary_weight[0, 0] > 0:
+    costs.append(float(by_autograd()["C"]))
+    step_down(0.06)
+assert len(costs) == np.ceil(w[0, 0] / (0.06 * hand["δw"][0, 0]))
+assert set(costs) == {hand["C"]}
+assert by_autograd()["C"] == after["C"]
+glue("exercise-steps", len(costs))
+
+# %% [markdown]
+# **2. Uniform weights.** Draw `latent` in the cell of {numref}`fig-predicted-r` uniformly from
+# $[-1, 1]$. Where does the mean of $r$ begin at $k = 1$, and where does it end?
+#
+# :::{dropdown} Solution 2
+# The pairs of coefficients now have the correlation $\sqrt3/2$ of uniform weights, which is where
+# the mean ends. It begins at $\frac2\pi\arcsin(\sqrt3/2) = \frac23$: a unit has $r = +1$ with
+# probability $\frac56$. The simulation finds {glue:text}`exercise-one:.2f` at $k = 1$ and
+# {glue:text}`exercise-many:.3f` at $k = 300$.
+# :::
+
+# %% tags=["hide-cell"]
+latent = generator.uniform(-1, 1, (sizes.units, n))
+uniform = {k: r_of(latent, basis[:, :k]) for k in directions}
+for k, r in uniform.items():
+    law_mean = correlation.mean_correlation(white[UNIFORM], k)
+    assert abs(r.mean() - law_mean) < 4 * r.std() / np.sqrt(sizes.units) + 1 / n
+assert np.isclose(correlation.mean_correlation(white[UNIFORM], 1), 2 / 3)
+glue("exercise-one", uniform[1].mean())
+glue("exercise-many", uniform[300].mean())

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bnn_geometry.book import plots
-from bnn_geometry.book.plots import angles, dynamics, pretrained
+from bnn_geometry.book.plots import angles, dynamics
 from bnn_geometry.geometry import flows, losses
 
 X = np.array([0.1, 0.4, 0.9])
@@ -33,22 +33,14 @@ ARGUMENTS = {
         SimpleNamespace(binarized=HISTOGRAM, pairs=HISTOGRAM, limit=37.0),
     ),
     dynamics.plot_flow_plane: (FLOW,),
-    pretrained.plot_scales: (T,),
-    pretrained.plot_residuals: (T, T),
-    pretrained.plot_magnitudes: ([("a", T)],),
-    pretrained.plot_turns: ({"a": T},),
-    pretrained.plot_layer_errors: (T,),
-    pretrained.plot_angle_comparison: ([("a", T), ("b", T)],),
-    pretrained.plot_conversion: (T,),
 }
 OPTIONS = {
     "title": "t", "ylabel": "y", "bound": 45.0, "pair": 60.0, "marks": [27], "size": X,
-    "step_size": 0.1, "column": "r", "start": 30.0, "chance": 90.0, "references": {"trained": 20.0},
-    "limits": {"uniform": 30.0}, "ratios": {"uniform": 0.9},
+    "step_size": 0.1, "column": "r",
     "laws": {"uniform": (X, X)}, "target": np.array([3.0, 1.0]), "field": (np.ones((2, 2)),) * 2,
     "lines": {"nearest": 30.0},
 }  # fmt: skip
-PANELS = {"plot_magnitudes": 3}
+PANELS: dict[str, int] = {}
 
 
 @pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # by seaborn's box plots
@@ -58,8 +50,6 @@ def test_a_plot_draws_and_names_its_axes(plot):
     names = list(inspect.signature(plot).parameters)
     options = {k: v for k, v in OPTIONS.items() if k in names[len(ARGUMENTS[plot]) :]}
     where = {"ax": axes[0, 0]} if "ax" in names else {"axes": axes[0]}
-    if plot is pretrained.plot_magnitudes:
-        where = {"axes": axes}
     plot(*ARGUMENTS[plot], **where, **options)
     for ax in axes.flat:
         assert ax.lines or ax.patches or ax.collections or ax.images
@@ -73,7 +63,7 @@ UNNAMED = {angles.plot_angle_histograms}
 def test_every_plot_of_a_chapter_is_drawn_here():
     public = {
         function
-        for room in (angles, dynamics, pretrained)
+        for room in (angles, dynamics)
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if name.startswith("plot_") and function.__module__ == room.__name__
     }

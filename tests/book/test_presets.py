@@ -151,7 +151,7 @@ def test_changed_sizes_make_their_chapter_stale_and_what_builds_on_it_and_nothin
     for old, new, changed in (
         ("flow_steps = 2000", "flow_steps = 2001", {"learning_dynamics", *last}),
         ("quantized_samples = 200", "quantized_samples = 201", {"beyond_one_bit", "reproducing"}),
-        ("capacity_runs = 6", "capacity_runs = 7", {"theory", "reproducing"}),
+        ("units = 4000", "units = 4001", {"theory", "reproducing"}),
         ("flow_steps = 1500", "flow_steps = 1501", {"reproducing"}),  # of another preset
         ("seconds = 145", "seconds = 146", {"reproducing"}),
         # a recipe is of all who train by it, and of who builds on them
@@ -160,7 +160,7 @@ def test_changed_sizes_make_their_chapter_stale_and_what_builds_on_it_and_nothin
             "[bases.small-mlp]\nlabel_smoothing = 0.1",
             {"training", *networks, *last},
         ),
-        ("[bases.small-fine-tuning]", "[bases.small-fine-tuning]\nflip = false",
+        ("[bases.small-continuous]", "[bases.small-continuous]\nflip = false",
          {"pretrained", *last}),
     ):  # fmt: skip
         assert text.count(old) == 1
@@ -175,14 +175,3 @@ def test_the_continuous_counterpart_has_the_budget_of_the_binary_network(preset)
     changed = sizes.continuous.with_(activation="binary", lr=sizes.convnet.lr)
     assert changed == sizes.convnet
     assert sizes.continuous.activation != "binary"
-
-
-@each_preset
-def test_fine_tuning_is_of_the_same_network_and_shorter(preset):
-    sizes = presets.sizes("pretrained", preset)
-    short, whole = sizes.fine_tuning, sizes.convnet
-    for field in ("model", "dataset", "width", "activation", "loss", "norm_epsilon"):
-        assert getattr(short, field) == getattr(whole, field)
-    assert short.activation == "binary"
-    images = [r.epochs * (r.train_images or 50_000) for r in (short, whole)]
-    assert images[0] <= images[1] / 4

@@ -18,6 +18,18 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def covariance_of(generator):
+    root = generator.standard_normal((N, N))
+    return root @ root.T / N
+
+
+def simulated(u, v):
+    """Correlation of each column, with its standard error by the delta method."""
+    a, b = ((z - z.mean(axis=0)) / z.std(axis=0) for z in (u, v))
+    r = np.mean(a * b, axis=0)
+    return r, np.std(a * b - r * (a * a + b * b) / 2, axis=0) / np.sqrt(len(u))
+
+
 def weights_of(generator, filters=7):
     w = generator.standard_normal((filters, N))
     return w, np.where(w > 0, 1.0, -1.0)
@@ -54,7 +66,7 @@ def test_a_diagonal_covariance_may_be_given_as_its_diagonal():
 
 def test_one_pair_of_vectors_gives_a_number():
     w, b = weights_of(rng(4))
-    covariance = correlation.random_covariance(N, 1.0, rng(5))
+    covariance = covariance_of(rng(5))
     one = correlation.predicted_correlation(w[0], b[0], covariance)
     assert one.shape == ()
     assert one == pytest.approx(correlation.predicted_correlation(w, b, covariance)[0], rel=1e-12)
@@ -72,7 +84,7 @@ def test_vectors_with_tiny_variances_have_a_correlation():
 @given(scale=st.floats(1e-100, 1e100), other=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
 def test_correlation_depends_on_directions_alone(scale, other, seed):
     w, b = weights_of(rng(seed))
-    covariance = correlation.random_covariance(N, 1.0, rng(seed + 1))
+    covariance = covariance_of(rng(seed + 1))
     r = correlation.predicted_correlation(w, b, covariance)
     np.testing.assert_allclose(
         correlation.predicted_correlation(scale * w, other * b, other * covariance), r, rtol=1e-9
@@ -83,7 +95,7 @@ def test_correlation_depends_on_directions_alone(scale, other, seed):
 
 def test_the_result_is_computed_in_float64():
     w, b = weights_of(rng(7))
-    covariance = correlation.random_covariance(N, 1.0, rng(8))
+    covariance = covariance_of(rng(8))
     low = [z.astype(np.float32) for z in (w, b, covariance)]
     exact = correlation.predicted_correlation(*(z.astype(np.float64) for z in low))
     found = correlation.predicted_correlation(*low)
@@ -94,10 +106,10 @@ def test_the_result_is_computed_in_float64():
 def test_no_gaussian_inputs_are_needed():
     generator = rng(9)
     w, b = weights_of(generator)
-    covariance = correlation.random_covariance(N, 1.0, generator)
+    covariance = covariance_of(generator)
     skewed = generator.exponential(size=(20_000, N)) - 1  # variance one
     x = skewed @ np.linalg.cholesky(covariance).T
-    r, error = correlation.sample_correlation(x @ w.T, x @ b.T)
+    r, error = simulated(x @ w.T, x @ b.T)
     predicted = correlation.predicted_correlation(w, b, covariance)
     assert np.all(np.abs(r - predicted) < SIGMAS * error)
     assert np.any(np.abs(r - correlation.predicted_correlation(w, b)) > 20 * error)  # not white
@@ -145,47 +157,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(w, b, covariance, words):
         correlation.predicted_correlation(w, b, covariance)
 
 
-# --- samples -----------------------------------------------------------------------------------
-
-
-def test_sample_correlation_is_pearsons():
-    u, v = rng(12).standard_normal((2, 40, 5)) + 100
-    v = v + 0.7 * u
-    r, error = correlation.sample_correlation(u, v)
-    for i in range(5):
-        assert r[i] == pytest.approx(stats.pearsonr(u[:, i], v[:, i]).statistic, abs=1e-12)
-        one = correlation.sample_correlation(u[:, i], v[:, i])
-        assert one == pytest.approx((r[i], error[i]), rel=1e-12)
-
-
-@pytest.mark.parametrize("law", ["standard_normal", "standard_exponential"])
-def test_its_standard_error_is_the_spread_over_samples(law):
-    """Not that of the normal law: exponential numbers spread more, and the error knows it."""
-    repeats, samples = 2000, 400
-    shared, u, v = getattr(rng(13), law)((3, samples, repeats))
-    r, error = correlation.sample_correlation(shared + u, shared + v)
-    spread = r.std()
-    assert abs(spread / np.sqrt(np.mean(error**2)) - 1) < SIGMAS / np.sqrt(2 * repeats)
-    if law == "standard_normal":
-        assert spread == pytest.approx(0.75 / np.sqrt(samples), rel=0.05)  # (1 − r²)/√N
-
-
-@pytest.mark.parametrize(
-    ("u", "v", "words"),
-    [
-        (np.ones(3), np.ones(4), "need one shape"),
-        (np.arange(2.0), np.arange(2.0), "at least 3"),
-        (np.arange(4.0), [1, 2, 3, np.nan], "must be finite"),
-        (np.arange(4.0), np.full(4, 0.1), "constant"),
-        (np.zeros(4), np.arange(4.0), "constant"),
-    ],
-)
-def test_samples_without_a_correlation_are_refused(u, v, words):
-    with pytest.raises(ValueError, match=words):
-        correlation.sample_correlation(u, v)
-
-
-# --- signs of Gaussian numbers -----------------------------------------------------------------
+# --- signs -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rho", [-0.95, -0.3, 0.0, 0.5, 0.8])
@@ -214,33 +186,13 @@ def test_no_correlation_is_beyond_one(rho):
         correlation.sign_correlation([0.0, rho])
 
 
-@pytest.mark.parametrize("sd", [0.1, 1.0, 7.0])
-def test_bussgangs_gain_leaves_a_remainder_without_correlation(sd):
-    gain = correlation.sign_gain(sd)
-    law = stats.norm(scale=sd)
-    left, _ = integrate.quad(
-        lambda x: (np.sign(x) - gain * x) * x * law.pdf(x), -12 * sd, 12 * sd, points=[0]
-    )
-    assert left == pytest.approx(0, abs=1e-9 * sd)
-    variance, _ = integrate.quad(
-        lambda x: (np.sign(x) - gain * x) ** 2 * law.pdf(x), -12 * sd, 12 * sd, points=[0]
-    )
-    assert variance == pytest.approx(1 - 2 / np.pi, rel=1e-7)
-
-
-@pytest.mark.parametrize("sd", [0, -1, np.nan, np.inf])
-def test_a_gain_needs_a_standard_deviation(sd):
-    with pytest.raises(ValueError, match="positive and finite"):
-        correlation.sign_gain(sd)
-
-
 def test_activations_against_simulation():
     generator = rng(14)
     w, _ = weights_of(generator)
     scale = generator.uniform(0.2, 3, N)  # variances that differ, which sign(x) does not see
-    covariance = correlation.random_covariance(N, 1.0, generator) * np.outer(scale, scale)
+    covariance = covariance_of(generator) * np.outer(scale, scale)
     x = generator.standard_normal((40_000, N)) @ np.linalg.cholesky(covariance).T
-    r, error = correlation.sample_correlation(x @ w.T, np.sign(x) @ w.T)
+    r, error = simulated(x @ w.T, np.sign(x) @ w.T)
     predicted = correlation.activation_correlation(w, covariance)
     assert np.all(np.abs(r - predicted) < SIGMAS * error)
     assert correlation.activation_correlation(w[0], covariance) == pytest.approx(predicted[0])
@@ -278,36 +230,32 @@ def test_activations_that_make_no_sense_are_refused(w, covariance, words):
         correlation.activation_correlation(w, covariance)
 
 
-# --- random covariances ------------------------------------------------------------------------
+# --- inputs of few directions --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.5, 2.0])
-def test_a_random_covariance_has_the_eigenvalues_asked_for(decay):
-    covariance = correlation.random_covariance(N, decay, rng(17))
-    np.testing.assert_array_equal(covariance, covariance.T)
-    expected = np.arange(1, N + 1) ** -decay
-    values = np.linalg.eigvalsh(covariance)[::-1]
-    np.testing.assert_allclose(values, N * expected / expected.sum(), rtol=1e-10)
-    np.testing.assert_array_equal(covariance, correlation.random_covariance(N, decay, rng(17)))
+def test_mean_over_units_against_simulation_at_every_number_of_directions():
+    generator, units = rng(20), 40_000
+    directions = np.array([1, 2, 3, 10, 30])
+    for rho in (-0.6, np.sqrt(2 / np.pi)):
+        u, z = generator.standard_normal((2, units, directions[-1]))
+        v = rho * u + np.sqrt(1 - rho**2) * z
+        for k in directions:
+            r = np.cos(np.radians(angles.angle(u[:, :k], v[:, :k])))
+            error = r.std() / np.sqrt(units)
+            assert abs(r.mean() - correlation.mean_correlation(rho, k)) < SIGMAS * error
 
 
-def test_its_basis_has_no_preferred_direction():
-    """The leading eigenvector of a Haar-random basis has first entries of mean square 1/n."""
-    draws = 1500
-    leading = np.array(
-        [
-            np.linalg.eigh(correlation.random_covariance(4, 3.0, g))[1][:, -1]
-            for g in rng(18).spawn(draws)
-        ]
+def test_mean_over_units_at_its_ends():
+    rho = np.array([-1, -0.3, 0, 0.8, 1])
+    np.testing.assert_allclose(
+        correlation.mean_correlation(rho, 1), correlation.sign_correlation(rho), atol=1e-14
     )
-    squares = leading**2
-    error = squares.std(axis=0) / np.sqrt(draws)
-    assert np.all(np.abs(squares.mean(axis=0) - 1 / 4) < SIGMAS * error)
-    products = leading[:, 0] * leading[:, 1]
-    assert abs(products.mean()) < SIGMAS * products.std() / np.sqrt(draws)
+    np.testing.assert_allclose(correlation.mean_correlation(rho, 1e5), rho, rtol=1e-5)
 
 
-@pytest.mark.parametrize("arguments", [(0, 1.0), (3, -1.0), (3, np.inf), (3, np.nan)])
-def test_covariances_that_make_no_sense_are_refused(arguments):
-    with pytest.raises(ValueError, match="must be at least"):
-        correlation.random_covariance(*arguments, rng())
+@pytest.mark.parametrize(
+    ("rho", "directions", "words"), [(1.1, 2, "between"), (0.5, 0, "at least")]
+)
+def test_directions_that_make_no_sense_are_refused(rho, directions, words):
+    with pytest.raises(ValueError, match=words):
+        correlation.mean_correlation(rho, directions)

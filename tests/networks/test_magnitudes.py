@@ -10,8 +10,7 @@ from small_networks import make as make_any
 from torch import nn
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.geometry.cosine_moments import mean_square_cosine
-from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM
+from bnn_geometry.geometry.distributions import GAUSSIAN
 from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes, models
 from bnn_geometry.networks.layers import BinaryLinear, weight_layers
 
@@ -236,58 +235,6 @@ def test_further_mistakes_are_named():
         magnitudes.normalize_filters(linear([0.0, 0.0]), transform=False)
     with pytest.raises(UserError, match="No batch norm follows layer"):
         magnitudes.normalize_filters(nn.Sequential(linear([1.0, 0.0])), transform=True)
-
-
-# --- distributions --------------------------------------------------------------------------------
-
-
-def test_histograms_by_hand():
-    network = nn.Sequential(linear([1.0, -1.0, 3.0, -3.0], [0.0, 0.0, 0.0, -8.0]))
-    found = magnitudes.magnitude_histograms(network, bins=4, upper=2.0)
-    # in units of the mean: ½, ½, 3/2, 3/2 and 0, 0, 0, 4
-    assert found["layer"].tolist() == ["0"] * 4
-    assert found["left"].tolist() == [0, 0.5, 1, 1.5]
-    assert found["density"].tolist() == pytest.approx([3 / 8 / 0.5, 2 / 8 / 0.5, 0, 2 / 8 / 0.5])
-    assert found["beyond"].tolist() == pytest.approx([1 / 8] * 4)
-
-
-def test_histograms_do_not_depend_on_the_scale_of_filters():
-    network, scaled = gaussian(500, 3), gaussian(500, 3)
-    with torch.no_grad():
-        scaled.weight.mul_(torch.tensor([[2.0], [0.25], [16.0]]))
-    a, b = (magnitudes.magnitude_histograms(nn.Sequential(z)) for z in (network, scaled))
-    np.testing.assert_array_equal(a["density"], b["density"])
-
-
-def test_scales_by_hand():
-    found = magnitudes.scales(nn.Sequential(linear([3.0, -4.0, 0.0, 5.0])))
-    row = found.iloc[0]
-    assert (row["n"], row["alpha"]) == (4, 3)
-    assert row["rms"] == pytest.approx(12.5**0.5)
-    assert row["residual"] == pytest.approx(1 - 9 / 12.5)
-
-
-@pytest.mark.parametrize(
-    ("draw", "law", "column"),
-    [
-        (lambda w: w.normal_(generator=generator(3)), GAUSSIAN, "gaussian"),
-        (lambda w: w.uniform_(-1, 1, generator=generator(3)), UNIFORM, "uniform"),
-    ],
-    ids=["Gaussian", "uniform"],
-)
-def test_independent_entries_have_the_residual_that_is_expected(draw, law, column):
-    n, filters = 40, 3000
-    layer = BinaryLinear(n, filters, binary=False)
-    with torch.no_grad():
-        draw(layer.weight)
-    found = magnitudes.expected_residuals(nn.Sequential(layer)).iloc[0]
-    error = found["measured_sd"] / filters**0.5
-    assert found["n"] == n
-    assert found["measured"] == pytest.approx(found[column], abs=4 * error)
-    assert found[column] == 1 - mean_square_cosine(law, n)
-    # Of entries in units of their filter's mean, not of the law's: they are a little more even.
-    assert found["own"] == pytest.approx(found[column], abs=2 / n)
-    assert found["measured_sd"] == pytest.approx(found["own_sd"], rel=0.2)
 
 
 def test_lengths_are_divided_out_of_torchs_layers_with_biases_and_shared_modules():

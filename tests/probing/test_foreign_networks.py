@@ -1,7 +1,6 @@
 """Networks that are not ours: right numbers, against plain loops in float64, or one sentence."""
 
 import copy
-import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from bnn_geometry.errors import UserError
 from bnn_geometry.networks import batch_norm, conversion
 from bnn_geometry.networks.inference import as_given, scale_images
 from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear, initialize
-from bnn_geometry.probing import agreement, dot_products, layer_tables, measurements
+from bnn_geometry.probing import dot_products, layer_tables, measurements
 from bnn_geometry.probing import weights as weight_tables
 from bnn_geometry.probing.layer_inputs import by_group, observe, sample_inputs
 
@@ -338,10 +337,6 @@ def test_a_forward_of_its_own_is_tried_out():
     for s in found:
         layer = network[int(s.layer)]
         check(s, *(products(layer, entered[s.layer][0], w) for w in weights(layer)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = agreement.layer_agreement(network, network, images)
-    assert list(table.index) == ["3", "4"]
     alone = nn.Sequential(nn.Flatten(), SignBoth(16, 2))
     with pytest.raises(UserError, match="calls none of its layers"):
         dot_products.probe_weights(drawn(alone), images)
@@ -384,7 +379,6 @@ def test_float_images_are_refused_or_taken_as_is_said_and_never_written():
         "probe_weights": lambda **o: dot_products.probe_weights(network, images, **o),
         "sample_inputs": lambda **o: sample_inputs(network, images, **draw, **o),
         "measure_layers": lambda **o: measurements.measure_layers(network, images, **o),
-        "layer_agreement": lambda **o: agreement.layer_agreement(network, network, images, **o),
         "refit_batch_norm": lambda **o: batch_norm.refit_batch_norm(network, images, **o),
     }
     for take in entries.values():
@@ -458,7 +452,6 @@ def test_the_network_and_torch_are_left_as_they_were(fails):
     actions = [
         lambda: dot_products.probe(network, images, BOTH),
         lambda: sample_inputs(network, images, samples=3, generator=generator()),
-        lambda: agreement.layer_agreement(network, network, images),
     ]
     for act in actions:
         if fails:

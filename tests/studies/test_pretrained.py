@@ -39,9 +39,7 @@ def test_every_conversion_has_its_group_and_its_own_name():
     assert list(dict.fromkeys(c.group for c in found)) == list(conversions.GROUPS)
     assert len({(c.group, c.name) for c in found}) == len(found)
     layers = list(weight_layers(network()))
-    for group in ("one layer", "from the first"):
-        assert [c.name for c in found if c.group == group] == layers
-    assert [c.name for c in found if c.group == "from the last"] == layers[::-1]
+    assert [c.name for c in found if c.group == "one layer"] == layers
 
 
 def test_conversions_do_what_they_are_called():
@@ -57,29 +55,15 @@ def test_conversions_do_what_they_are_called():
         assert torch.equal(scores("parts", "nothing"), net(x))
         whole = conversion.binarize_network(net, activations=True)(x)
     assert torch.equal(scores("parts", "weights and activations"), whole)
-    assert torch.equal(scores("from the first", "fc4"), whole)
-    assert torch.equal(scores("from the last", "fc1"), whole)
-    assert torch.equal(scores("from the first", "fc1"), scores("one layer", "fc1"))
-    assert torch.equal(scores("from the last", "fc4"), scores("one layer", "fc4"))
-    second = by_name["from the last", "fc2"]
+    second = by_name["one layer", "fc2"]
     changed = [not torch.equal(a, b) for a, b in zip(weights(second), weights(net), strict=True)]
-    assert changed == [False, True, True, True]
+    assert changed == [False, True, False, False]
     for a, b in zip(
         weights(by_name["parts", "weights: α bin(w)"]),
         weights(by_name["magnitudes", "|w|^0"]),
         strict=True,
     ):
         torch.testing.assert_close(a, b)
-    # the controls turn as far as what they control
-    for control, of in (
-        ("random turn, as |w|^0", "|w|^0"),
-        ("random turn, as dealt anew", "magnitudes dealt anew"),
-    ):
-        angles = [
-            magnitudes.rotation_angles(net, by_name["magnitudes", name])["angle"]
-            for name in (control, of)
-        ]
-        np.testing.assert_allclose(*angles, atol=1e-3)
 
 
 def test_errors_are_those_of_the_changed_network_kept_and_refitted():
@@ -104,7 +88,45 @@ def test_percent_and_standard_errors_by_hand():
     )
     row = conversions.in_percent(table).loc["nothing"]
     assert (row["kept"], row["refitted"]) == (20, 50)
-    assert (row["kept_error"], row["refitted_error"]) == pytest.approx((2, 2.5))
+    assert (row["kept_se"], row["refitted_se"]) == pytest.approx((2, 2.5))
+
+
+@pytest.mark.parametrize("change", conversions.CHANGES)
+def test_a_pair_is_turned_as_far_and_measured_on_the_same_images(change):
+    net, test, images = network(), split(), split(60).images
+    row, other = (conversions.pair(net, change, draw, images, test) for draw in (0, 1))
+    changed = conversions.CHANGES[change](net, 0)
+    turned = magnitudes.rotate_like(net, changed, generator(0))
+    angles = [magnitudes.rotation_angles(net, z)["angle"] for z in (changed, turned)]
+    np.testing.assert_allclose(*angles, atol=1e-3)
+    assert row["angle"] == pytest.approx(angles[0].median())
+    errors = [
+        training.evaluate(batch_norm.refit_batch_norm(z, images), test) for z in (changed, turned)
+    ]
+    assert [row["error"], row["turned_error"]] == errors
+    assert row["only_changed"] - row["only_turned"] == pytest.approx(errors[0] - errors[1])
+    assert row["only_changed"] <= row["error"]
+    assert (row["only_changed"], row["only_turned"]) != (
+        other["only_changed"],
+        other["only_turned"],
+    )
+
+
+def test_what_a_change_costs_over_a_turn_by_hand():
+    pairs = pd.DataFrame(
+        [("signs", i, 40.0, 0.3, t, only, only - 0.3 + t, 100)
+         for i, (t, only) in enumerate([(0.2, 0.15), (0.24, 0.11)])],
+        columns=["change", "draw", "angle", "error", "turned_error", "only_changed", "only_turned",
+                 "test_images"],
+    )  # fmt: skip
+    row = conversions.over_turn(pairs).loc["signs"]
+    assert (row["error"], row["turned_error"], row["over"]) == pytest.approx((30, 22, 8))
+    assert row["error_se"] == pytest.approx(100 * (0.3 * 0.7 / 100) ** 0.5)
+    # differences of 10 and 6 points: variance 8, half of it; on 100 images 0.19 and 0.1564
+    assert row["over_se"] == pytest.approx(100 * ((0.19 + 0.1564) / 2 / 100 + 8e-4 / 2) ** 0.5)
+    assert conversions.over_turn(pairs[:1])["over_se"].iloc[0] == pytest.approx(
+        100 * (0.19 / 100) ** 0.5
+    )
 
 
 # --- the study ------------------------------------------------------------------------------------
@@ -120,7 +142,12 @@ def test_published_tables_are_of_the_published_runs():
     ways = {(c.group, c.name) for c in conversions.every(continuous.network())}
     table = found.tables["conversions"]
     assert set(zip(table["group"], table["converted"], strict=True)) <= ways
-    assert {"parts", "magnitudes"} <= set(table["group"])
+    assert set(table["group"]) == set(conversions.GROUPS)
+    pairs = found.tables["pairs"]
+    assert set(pairs["change"]) == set(conversions.CHANGES)
+    np.testing.assert_allclose(
+        pairs["only_changed"] - pairs["only_turned"], pairs["error"] - pairs["turned_error"]
+    )
     assert not table.duplicated(["activation", "group", "converted"]).any()
     assert table[["kept", "refitted"]].stack().between(0, 1).all()
     # the images that were measured are some of those that the run was evaluated on
@@ -148,8 +175,8 @@ def small_runs(monkeypatch, tmp_path):
 def test_study_has_every_conversion_and_the_short_trainings(small_runs, tmp_path):
     study = conversions.study()
     ways = conversions.every(small_runs[0].network())
-    assert len(study.parts) == 1 + len(ways) + 2 * 2
-    some = ["binary: parts: nothing", "hardtanh: one layer: fc2"]
+    assert len(study.parts) == 1 + len(ways) + 2 * 3 + 2 * 2
+    some = ["binary: parts: nothing", "hardtanh: one layer: fc2", "signs and a random turn, draw 1"]
     some += [f"{start}, 40 images, lr 0.005, seed 1" for start in ("pretrained", "scratch")]
     few = replace(study, parts={key: study.parts[key] for key in some})
     found = sweep.run_study(few, tmp_path / "work", jobs=1)
@@ -157,6 +184,7 @@ def test_study_has_every_conversion_and_the_short_trainings(small_runs, tmp_path
     assert rows["activation"].tolist() == ["binary", "hardtanh"]
     assert rows["converted"].tolist() == ["nothing", "fc2"]
     assert (rows["test_images"] == 20).all()
+    assert found.tables["pairs"][["change", "draw"]].to_numpy().tolist() == [["signs", 1]]
     assert short["start"].tolist() == ["pretrained", "scratch"]
     assert short["test_error"].between(0, 1).all()
     assert found.settings["binary"] == "binary"

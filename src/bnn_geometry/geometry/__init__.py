@@ -3,8 +3,8 @@
 ``distributions`` of entries; ``angles`` of vectors, given or drawn; closed forms in
 ``cosine_moments``, ``binarized_angle``, ``pair_angle`` and ``separation``; the worst direction of
 ``subspaces``; ``quantizers`` of any number of levels; ``rotation`` before binarization;
-``correlation`` of dot products; ``hyperdimensional`` counting; ``flows`` of section 5.1 with their
-``losses`` and ``steady_state``.
+``correlation`` of dot products; ``flows`` of section 5.1 with their ``losses`` and
+``steady_state``.
 """
 
 import lazy_loader

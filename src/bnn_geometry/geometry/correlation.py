@@ -2,17 +2,15 @@ r"""Correlations of dot products and of signs: what theory says they must be.
 
 A unit sees its inputs x through one number, the dot product with its weights. Over the inputs,
 x·w and x·b vary together as far as their covariance :math:`\Sigma` makes them; nothing else about
-the inputs matters. For signs of Gaussian numbers two laws are exact: the arcsine law (Van Vleck and
-Middleton 1966) and Bussgang's theorem (Bussgang 1952). Everything is computed in float64.
+the inputs matters. For signs of Gaussian numbers two laws are exact: the arcsine law
+(Sheppard 1899) and Bussgang's theorem (Bussgang 1952). Everything is computed in float64.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-
-from bnn_geometry.geometry.distributions import check_dimension
+from scipy import special
 
 ROUNDING = 1e-10
 """A variance below this part of what its vector could have is zero but for rounding."""
@@ -128,49 +126,10 @@ def predicted_correlation(
     return np.clip(r, -1.0, 1.0)
 
 
-def sample_correlation(
-    u: ArrayLike, v: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Pearson correlation along the first axis, with its standard error.
-
-    The error is that of the delta method, :math:`\mathrm{sd}[ab - r(a^2+b^2)/2]/\sqrt N` with a and
-    b the standardized samples. It asks for no normal distribution, only for many samples.
-
-    Parameters
-    ----------
-    u, v : array_like, shape (samples,) or (samples, filters)
-
-    Returns
-    -------
-    r, standard_error : ndarray, shape () or (filters,)
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there are fewer than three samples, an entry is not finite, or a
-        column is constant.
-    """
-    u, v = _finite("samples", u), _finite("samples", v)
-    if u.shape != v.shape or u.ndim not in (1, 2) or len(u) < 3:
-        raise ValueError(
-            f"Samples of shapes {u.shape} and {v.shape}: need one shape, with at least 3 rows."
-        )
-    centred = [z - z.mean(axis=0) for z in (u, v)]
-    spreads = [np.sqrt(np.mean(z * z, axis=0)) for z in centred]
-    for z, spread in zip((u, v), spreads, strict=True):
-        if np.any(spread <= ROUNDING * np.abs(z).max(axis=0)):
-            raise ValueError("A constant has no correlation: leave that column out.")
-    a, b = (z / spread for z, spread in zip(centred, spreads, strict=True))
-    r = np.mean(a * b, axis=0)
-    influence = a * b - r * (a * a + b * b) / 2
-    return np.clip(r, -1.0, 1.0), np.std(influence, axis=0) / np.sqrt(len(u))
-
-
 def sign_correlation(rho: ArrayLike) -> NDArray[np.float64]:
     r"""The arcsine law: :math:`E[\mathrm{sign}\,x\;\mathrm{sign}\,y] = \frac2\pi\arcsin\rho`.
 
-    Exact for jointly Gaussian x and y of mean zero and correlation ρ (Van Vleck and Middleton
-    1966).
+    Exact for jointly Gaussian x and y of mean zero and correlation ρ (Sheppard 1899).
 
     Parameters
     ----------
@@ -186,23 +145,6 @@ def sign_correlation(rho: ArrayLike) -> NDArray[np.float64]:
     if not np.all(np.abs(rho) <= 1):  # nor is NaN
         raise ValueError("A correlation lies between −1 and 1.")
     return 2 / np.pi * np.arcsin(rho)
-
-
-def sign_gain(sd: ArrayLike) -> NDArray[np.float64]:
-    r"""Bussgang's gain of the sign: :math:`B = \sqrt{2/\pi}\,/\,\sigma`.
-
-    For Gaussian x of mean zero and standard deviation σ, sign x = Bx + η with η uncorrelated with
-    x, and with every y that is jointly Gaussian with x (Bussgang 1952).
-
-    Raises
-    ------
-    ValueError
-        If a standard deviation is not positive and finite.
-    """
-    sd = np.asarray(sd, dtype=np.float64)
-    if not np.all((sd > 0) & np.isfinite(sd)):
-        raise ValueError("A standard deviation must be positive and finite.")
-    return np.sqrt(2 / np.pi) / sd
 
 
 def activation_correlation(
@@ -251,32 +193,38 @@ def activation_correlation(
     return cross / scale / np.sqrt(_variance("weights", weights, signs))
 
 
-def random_covariance(n: int, decay: float, generator: np.random.Generator) -> NDArray[np.float64]:
-    r"""A covariance with eigenvalues :math:`\propto k^{-\mathrm{decay}}` in a random basis.
+def mean_correlation(rho: ArrayLike, directions: ArrayLike) -> NDArray[np.float64]:
+    r"""Mean over units of their correlation, where inputs vary alike in k directions only.
+
+    Let w and b have entries that are independent of the inputs, in pairs of correlation ρ. Along
+    each of the k directions x·w and x·b then have a pair of coefficients, for many entries jointly
+    Gaussian with correlation ρ, and a unit's correlation is the cosine between its two lists of k.
+    Its mean is
+
+    .. math:: \frac{2\rho}{k}\left[\frac{\Gamma(\frac{k+1}2)}{\Gamma(\frac k2)}\right]^2
+       {}_2F_1\left(\tfrac12, \tfrac12; \tfrac{k+2}2; \rho^2\right)
+       \approx \rho\left(1 - \frac{1-\rho^2}{2k}\right) ,
+
+    that of a sample correlation with k degrees of freedom (Hotelling 1953): never above ρ, and for
+    k = 1, where each unit has ±1, the arcsine law.
 
     Parameters
     ----------
-    n : int
-        Dimension, at least 1.
-    decay : float
-        At least 0, which is white; the larger, the more anisotropic.
-    generator : numpy.random.Generator
-        Of the basis, which is uniform over all orthogonal ones.
-
-    Returns
-    -------
-    ndarray, shape (n, n)
-        Its trace is n: entries have variance one on average.
+    rho : array_like
+        In [−1, 1].
+    directions : array_like
+        k, at least 1.
 
     Raises
     ------
     ValueError
-        If n < 1 or decay is negative or not finite.
+        If a ρ is outside [−1, 1] or NaN, or a k below 1.
     """
-    check_dimension(n)
-    if not 0 <= decay < np.inf:
-        raise ValueError(f"The decay must be at least 0 and finite, not {decay}.")
-    basis = stats.ortho_group.rvs(n, random_state=generator)
-    values = np.arange(1, n + 1) ** -float(decay)
-    covariance = (basis * (n * values / values.sum())) @ basis.T
-    return (covariance + covariance.T) / 2
+    rho, k = np.asarray(rho, dtype=np.float64), np.asarray(directions, dtype=np.float64)
+    if not np.all(np.abs(rho) <= 1):
+        raise ValueError("A correlation lies between −1 and 1.")
+    if not np.all(k >= 1):
+        raise ValueError("Inputs vary in one direction at least.")
+    squared = np.exp(2 * (special.gammaln((k + 1) / 2) - special.gammaln(k / 2)))
+    mean = 2 * rho / k * squared * special.hyp2f1(0.5, 0.5, (k + 2) / 2, rho**2)
+    return np.where(np.abs(rho) == 1, rho, mean)  # where scipy's series may fail

@@ -17,16 +17,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.geometry.cosine_moments import cosine_sd, mean_square_cosine
-from bnn_geometry.geometry.distributions import GAUSSIAN, UNIFORM, empirical
-from bnn_geometry.networks.conversion import optimal_scale
 from bnn_geometry.networks.linear_layers import latent_weights, linear_layers, with_weights
 from bnn_geometry.networks.straight_through import binarize
 
 Network = TypeVar("Network", bound=nn.Module)
-
-LAW_ENTRIES = 20_000
-"""Weights of a layer, evenly spaced among them, that stand for its distribution."""
 
 
 @torch.no_grad()
@@ -256,114 +250,3 @@ def _transform_norms(network: nn.Module, lengths: dict[str, Tensor]) -> None:
         bias = 0.0 if bias is None else bias.detach()  # which keeps its length
         module.running_mean.sub_(bias).div_(lengths[name]).add_(bias)
         module.running_var.div_(lengths[name].square())
-
-
-# --- distributions --------------------------------------------------------------------------------
-
-
-def _relative(weight: Tensor) -> np.ndarray:
-    # |w| in units of the filter's mean, (filters, n); filters of zeros are left out
-    size = weight.detach().double().flatten(1).abs()
-    mean = size.mean(1, keepdim=True)
-    kept = mean[:, 0] > 0
-    return (size[kept] / mean[kept]).cpu().numpy()
-
-
-def magnitude_histograms(network: nn.Module, *, bins: int = 40, upper: float = 4.0) -> pd.DataFrame:
-    """How ``|w|`` is distributed in every layer, in units of the filter's mean ``|w|``.
-
-    Of a binary network the latent weights are taken. The unit makes filters and networks of any
-    scale comparable: uniform entries have density ½ on [0, 2], Gaussian ones (2/π)·exp(−t²/π).
-
-    Parameters
-    ----------
-    network : Module
-    bins : int
-    upper : float
-        End of the last bin; what is larger is counted in ``beyond``.
-
-    Returns
-    -------
-    DataFrame
-        Columns layer, left, right (edges of a bin), density (per unit; the bins of a layer hold
-        all but ``beyond``) and beyond (the fraction of weights above ``upper``).
-    """
-    edges = np.linspace(0, upper, bins + 1)
-    rows = []
-    for name, weight in latent_weights(network).items():
-        t = _relative(weight).ravel()
-        counts, _ = np.histogram(t, edges)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "layer": name,
-                    "left": edges[:-1],
-                    "right": edges[1:],
-                    "density": counts / (len(t) * np.diff(edges)),
-                    "beyond": float((t > upper).mean()),
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
-
-
-def scales(network: nn.Module) -> pd.DataFrame:
-    """The best scale of every filter, what it leaves over, and the root mean square of w.
-
-    Returns
-    -------
-    DataFrame
-        Columns layer, filter, n (fan-in), alpha (mean ``|w|``), rms (√ of the mean of w²) and
-        residual (see :func:`bnn_geometry.networks.conversion.optimal_scale`): 1 − (alpha/rms)².
-    """
-    rows = []
-    for name, weight in latent_weights(network).items():
-        found = optimal_scale(weight)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "layer": name,
-                    "filter": np.arange(len(found.alpha)),
-                    "n": weight[0].numel(),
-                    "alpha": found.alpha.cpu().numpy(),
-                    "rms": weight.double().flatten(1).square().mean(1).sqrt().cpu().numpy(),
-                    "residual": found.residual.cpu().numpy(),
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
-
-
-def expected_residuals(network: nn.Module) -> pd.DataFrame:
-    r"""The residual that independent entries would have, beside the measured one, by layer.
-
-    For n independent entries of a law the residual is 1 − cos² and its mean 1 − E cos², exactly
-    (:func:`~bnn_geometry.geometry.cosine_moments.mean_square_cosine`). Its standard deviation is
-    2·cos·sd(cos) to first order. The layer's own law is that of its weights, each filter in units
-    of its mean.
-
-    Returns
-    -------
-    DataFrame
-        Index layer; n, measured (mean over filters), measured_sd (over filters), own (mean for
-        independent entries of the layer's own law) and own_sd, uniform and gaussian.
-    """
-    rows = {}
-    weights = latent_weights(network)
-    for name, table in scales(network).groupby("layer", sort=False):
-        n = int(table["n"].iloc[0])
-        t = _relative(weights[name]).ravel()
-        law = empirical(t[:: max(1, len(t) // LAW_ENTRIES)])
-        square = mean_square_cosine(law, n)
-        rows[name] = {
-            "n": n,
-            "measured": table["residual"].mean(),
-            "measured_sd": table["residual"].std(),
-            "own": 1 - square,
-            "own_sd": 2 * np.sqrt(square) * cosine_sd(law, n),
-            "uniform": 1 - mean_square_cosine(UNIFORM, n),
-            "gaussian": 1 - mean_square_cosine(GAUSSIAN, n),
-        }
-    table = pd.DataFrame(rows).T.astype({"n": int})
-    table.index.name = "layer"
-    return table

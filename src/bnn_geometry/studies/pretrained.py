@@ -26,7 +26,7 @@ from bnn_geometry.studies.images import images as study_images
 from bnn_geometry.studies.images import provenance
 from bnn_geometry.training import fine_tuning
 from bnn_geometry.training.build import build_network
-from bnn_geometry.training.evaluation import evaluate
+from bnn_geometry.training.evaluation import evaluate, misclassified
 from bnn_geometry.training.live import published_run
 from bnn_geometry.training.loop import train
 
@@ -34,14 +34,20 @@ if TYPE_CHECKING:
     from bnn_geometry.data.datasets import Dataset, Split
     from bnn_geometry.training.runs import Run
 
-GROUPS = ("parts", "magnitudes", "from the first", "one layer", "from the last")
+GROUPS = ("parts", "magnitudes", "one layer")
 """Of conversions, in the order of :func:`every`."""
 
 POWERS = (0.0, 0.5, 2.0)
 """Exponents p of bin(w)·``|w|^p``; p = 1 is the network as it is."""
 
 SHUFFLE_SEED = 0
-"""Of every random change, so that two networks are changed alike."""
+"""Of random changes that are drawn once."""
+
+DRAWS = 3
+"""Seeds of what is paired with a random turn, from 0 on: one draw says little."""
+
+PAIRED = "paired"
+"""What the pairs are called among the study's variants."""
 
 CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
 """The published run that is converted."""
@@ -49,7 +55,7 @@ CONTINUOUS = "cifar10-convnet-fast-hardtanh-w0.5-s1"
 BINARY = "cifar10-convnet-fast-w0.5-s1"
 """The published run that it is compared with, and whose recipe the short trainings have."""
 
-TEST_IMAGES, REFIT_IMAGES = 500, 250
+TEST_IMAGES, REFIT_IMAGES = 1000, 500
 """Test images that measure, and training images that refit batch norm."""
 
 SAMPLE_SEED = 0
@@ -97,49 +103,29 @@ def parts() -> list[Conversion]:
 
 
 def layer_by_layer(network: nn.Module) -> list[Conversion]:
-    """Weights and input of one layer alone, and of the layers from either end up to one.
+    """Weights and input of one layer alone; the input of the first, an image, stays as it is."""
 
-    The last of those ``from the first`` and ``from the last`` is the whole network.
-    """
-    names = list(weight_layers(network))
-
-    def of(group: str, name: str, layers: list[str]) -> Conversion:
+    def of(name: str) -> Conversion:
         return Conversion(
-            group, name, lambda net: binarize_network(net, activations=True, layers=layers)
+            "one layer", name, lambda net: binarize_network(net, activations=True, layers=[name])
         )
 
-    return [
-        *(of("from the first", name, names[: i + 1]) for i, name in enumerate(names)),
-        *(of("one layer", name, [name]) for name in names),
-        *(of("from the last", name, names[i:]) for i, name in reversed([*enumerate(names)])),
-    ]
+    return [of(name) for name in weight_layers(network)]
 
 
 def of_magnitudes() -> list[Conversion]:
-    """Magnitudes made more even, dealt anew, divided out; and random turns by the same angles."""
-
-    def generator() -> torch.Generator:
-        return torch.Generator().manual_seed(SHUFFLE_SEED)
-
-    def turned(like: Callable[[nn.Module], nn.Module]) -> Callable[[nn.Module], nn.Module]:
-        return lambda net: magnitudes.rotate_like(net, like(net), generator())
+    """Magnitudes made more even or less, divided out; and signs dealt anew."""
 
     def power(p: float) -> Callable[[nn.Module], nn.Module]:
         return lambda net: magnitudes.raise_magnitudes(net, p)
 
-    def shuffled(net: nn.Module) -> nn.Module:
-        return magnitudes.shuffle_magnitudes(net, generator())
-
     return [
         *(Conversion("magnitudes", f"|w|^{p:g}", power(p)) for p in POWERS),
-        Conversion("magnitudes", "magnitudes dealt anew", shuffled),
         Conversion(
             "magnitudes",
             "signs dealt anew",
-            lambda net: magnitudes.shuffle_signs(net, generator()),
+            lambda net: magnitudes.shuffle_signs(net, _generator(SHUFFLE_SEED)),
         ),
-        Conversion("magnitudes", "random turn, as |w|^0", turned(power(0.0))),
-        Conversion("magnitudes", "random turn, as dealt anew", turned(shuffled)),
         Conversion(
             "magnitudes",
             "filters of length 1",
@@ -151,6 +137,10 @@ def of_magnitudes() -> list[Conversion]:
             lambda net: magnitudes.normalize_filters(net, transform=True),
         ),
     ]
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def every(network: nn.Module) -> list[Conversion]:
@@ -213,15 +203,103 @@ def in_percent(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index converted; group, angle, kept and refitted (per cent), kept_error and refitted_error
+        Index converted; group, angle, kept and refitted (per cent), kept_se and refitted_se
         (standard errors from the number of test images, percentage points).
     """
     percent = table.set_index("converted")[["group", "angle"]].copy()
     for column in ("kept", "refitted"):
         p = table[column].to_numpy()
         percent[column] = 100 * p
-        percent[f"{column}_error"] = 100 * np.sqrt(p * (1 - p) / table["test_images"].to_numpy())
+        percent[f"{column}_se"] = 100 * np.sqrt(p * (1 - p) / table["test_images"].to_numpy())
     return percent
+
+
+# --- the null: a random turn by the same angle ----------------------------------------------------
+
+CHANGES: dict[str, Callable[[nn.Module, int], nn.Module]] = {
+    "signs": lambda net, draw: magnitudes.raise_magnitudes(net, 0.0),
+    "magnitudes dealt anew": lambda net, draw: magnitudes.shuffle_magnitudes(net, _generator(draw)),
+}
+"""What is paired with a random turn: of the network, and a seed."""
+
+
+def pair(
+    network: nn.Module, change: str, draw: int, training_images: Tensor, test: Split
+) -> dict[str, Any]:
+    """Errors of a changed network and of one whose filters were turned as far at random.
+
+    Both have batch norm refitted and are measured on the same images, so that their difference is
+    far surer than either error.
+
+    Parameters
+    ----------
+    network : Module
+        With continuous weights.
+    change : str
+        Of :data:`CHANGES`.
+    draw : int
+        Seed of the turn, and of the change where that is random.
+    training_images, test
+        As for :func:`measure`.
+
+    Returns
+    -------
+    dict
+        change, draw, angle (median over filters, degrees), error and turned_error, and the
+        fractions of the test images that only one of the two got wrong, only_changed and
+        only_turned; test_images.
+    """
+    changed = CHANGES[change](network, draw)
+    turned = magnitudes.rotate_like(network, changed, _generator(draw))
+    wrong, wrong_turned = (
+        misclassified(refit_batch_norm(net, training_images), test) for net in (changed, turned)
+    )
+    count = len(test.labels)
+    return {
+        "change": change,
+        "draw": draw,
+        "angle": float(np.nanmedian(magnitudes.rotation_angles(network, changed)["angle"])),
+        "error": int(wrong.sum()) / count,
+        "turned_error": int(wrong_turned.sum()) / count,
+        "only_changed": int((wrong & ~wrong_turned).sum()) / count,
+        "only_turned": int((~wrong & wrong_turned).sum()) / count,
+        "test_images": count,
+    }
+
+
+def over_turn(pairs: pd.DataFrame) -> pd.DataFrame:
+    """By how much each change is worse than a random turn by the same angle.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Rows of :func:`pair`.
+
+    Returns
+    -------
+    DataFrame
+        Index change; angle (degrees), error, turned_error and their difference over (means over the
+        draws, in per cent) with error_se, turned_error_se and over_se. A standard error has the
+        part of the images, which do not average out over draws that share them, and that of the
+        draws.
+    """
+    rows = {}
+    for change, found in pairs.groupby("change", sort=False):
+        more, images = found["only_changed"] - found["only_turned"], found["test_images"]
+        columns = {
+            "error": (found["error"], found["error"] * (1 - found["error"])),
+            "turned_error": (
+                found["turned_error"],
+                found["turned_error"] * (1 - found["turned_error"]),
+            ),
+            "over": (more, found["only_changed"] + found["only_turned"] - more**2),
+        }
+        rows[change] = {"angle": found["angle"].mean()}
+        for name, (values, variance) in columns.items():
+            draws = values.var() / len(found) if len(found) > 1 else 0.0
+            rows[change][name] = 100 * values.mean()
+            rows[change][f"{name}_se"] = 100 * np.sqrt((variance / images).mean() + draws)
+    return pd.DataFrame(rows).T.rename_axis("change")
 
 
 # --- the study ------------------------------------------------------------------------------------
@@ -237,6 +315,8 @@ def study(
     conversions
         The columns of :func:`measure`, with activation before them: that of the network converted.
         The binary run is there once, as it is.
+    pairs
+        The columns of :func:`pair`.
     fine_tuning
         A row per short training: start (``pretrained`` or ``scratch``), images (training images
         seen), lr, seed, error_before and test_error (fractions, at the start and at the end, both
@@ -245,7 +325,7 @@ def study(
     Parameters
     ----------
     variants : sequence of str, optional
-        Some of :data:`GROUPS` and :data:`SHORT`; all.
+        Some of :data:`GROUPS`, :data:`PAIRED` and :data:`SHORT`; all.
     seeds : sequence of int
         Of the short trainings.
     root : str, optional
@@ -256,7 +336,7 @@ def study(
     UserError
         If a choice makes no table, or images or runs are not there.
     """
-    known = [*GROUPS, SHORT]
+    known = [*GROUPS, PAIRED, SHORT]
     chosen = known if variants is None else variants
     sweep.check_choice(known, chosen, seeds, needed=None)
     continuous, binary = published_run(CONTINUOUS), published_run(BINARY)
@@ -275,6 +355,12 @@ def study(
         }
         for activation, way in ways
     }
+    if PAIRED in chosen:
+        made |= {
+            f"{change} and a random turn, draw {draw}": {"change": change, "draw": draw}
+            for draw in range(DRAWS)
+            for change in CHANGES
+        }
     if SHORT in chosen:
         made |= {
             f"{begin}, {SHORT_IMAGES} images, lr {lr:g}, seed {seed}": {
@@ -302,6 +388,7 @@ def study(
         },
         keys={
             "conversions": ("activation", "group", "converted"),
+            "pairs": ("change", "draw"),
             "fine_tuning": ("start", "images", "lr", "seed"),
         },
         data=data,
@@ -309,7 +396,7 @@ def study(
 
 
 def part(*, root: str | None, fingerprint: str, **arguments: Any) -> sweep.Rows:
-    """The row of one conversion, or of one short training."""
+    """The row of one conversion, pair or short training."""
     continuous, binary = published_run(CONTINUOUS), published_run(BINARY)
     dataset = study_images(binary.recipe.dataset, root, fingerprint)
     test = dataset.test.sample(TEST_IMAGES, SAMPLE_SEED)
@@ -317,6 +404,9 @@ def part(*, root: str | None, fingerprint: str, **arguments: Any) -> sweep.Rows:
     if "start" in arguments:
         row = fine_tuned(continuous, binary, dataset, refit, test, **arguments)
         return {"fine_tuning": pd.DataFrame([row])}
+    if "change" in arguments:
+        row = pair(continuous.network(), training_images=refit, test=test, **arguments)
+        return {"pairs": pd.DataFrame([row])}
     activation = arguments["activation"]
     network = (binary if activation == "binary" else continuous).network()
     wanted = arguments["group"], arguments["converted"]

@@ -31,7 +31,28 @@ def evaluate(
     preprocess: Preprocess = scale_images,
     batch_size: int = 500,
 ) -> float:
-    """Fraction of images that the network classifies wrongly, with running batch statistics.
+    """Fraction of images that the network classifies wrongly; NaN of none.
+
+    Parameters
+    ----------
+    network, split, indices, precision, preprocess, batch_size
+        As for :func:`misclassified`.
+    """
+    options = {"indices": indices, "precision": precision, "batch_size": batch_size}
+    wrong = misclassified(network, split, preprocess=preprocess, **options)
+    return int(wrong.sum()) / len(wrong) if len(wrong) else math.nan
+
+
+def misclassified(
+    network: nn.Module,
+    split: Split,
+    *,
+    indices: Tensor | None = None,
+    precision: str = "float32",
+    preprocess: Preprocess = scale_images,
+    batch_size: int = 500,
+) -> Tensor:
+    """Which images the network classifies wrongly, with running batch statistics.
 
     Parameters
     ----------
@@ -48,6 +69,11 @@ def evaluate(
     batch_size : int
         Images at a time.
 
+    Returns
+    -------
+    Tensor of bool, shape (images,)
+        On the CPU.
+
     Raises
     ------
     UserError
@@ -55,9 +81,7 @@ def evaluate(
     """
     images = split.images if indices is None else split.images[indices]
     labels = split.labels if indices is None else split.labels[indices]
-    if len(labels) == 0:
-        return math.nan
-    wrong = 0
+    wrong = []
     with (
         inference(network) as device,
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
@@ -66,11 +90,13 @@ def evaluate(
             x = network_input(network, some, preprocess)
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
+            if not len(x):
+                continue
             scores = run(network, x)
             if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != len(some):
                 raise UserError("The network does not give class scores, (images, classes).")
-            wrong += (scores.argmax(1) != answers.to(device)).sum()
-    return int(wrong) / len(labels)
+            wrong.append(scores.argmax(1) != answers.to(device))
+    return torch.cat(wrong).cpu() if wrong else torch.zeros(0, dtype=torch.bool)
 
 
 def check_fit(network: ConvNet | MLP, dataset: Dataset) -> None:

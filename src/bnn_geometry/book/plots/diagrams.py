@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Ellipse, FancyBboxPatch
 from numpy.typing import NDArray
 
-from bnn_geometry.book.plots.style import BLUE, GREEN, PURPLE, VERMILION
+from bnn_geometry.book.plots.style import BLUE, GREEN, GREY, VERMILION
 
 FORWARD = {"color": BLUE, "ls": "-"}
 BACKWARD = {"color": VERMILION, "ls": (0, (4, 2))}
-SERIES = (("o", "-", BLUE), ("s", "--", VERMILION), ("^", ":", GREEN), ("D", "-.", PURPLE))
-"""Marker, line style and colour of the series of one plot: none is told by colour alone."""
+
+
+def _step(x: NDArray, ax: Axes, label: str) -> None:
+    # two pieces: a step has no riser, and bin(0) = −1
+    for side, level in ((x <= 0, -1), (x > 0, 1)):
+        ax.plot(x[side], np.full(side.sum(), level), lw=2.2, **FORWARD)
+    jump = {"color": BLUE, "ls": "", "marker": "o", "ms": 6}
+    ax.plot([0], [-1], **jump)
+    ax.plot([0], [1], mfc="white", **jump)
+    ax.plot([], [], lw=2.2, label=label, **FORWARD)
 
 
 def _tensor(ax: Axes, x: float, y: float, name: str) -> None:
@@ -28,7 +35,7 @@ def _tensor(ax: Axes, x: float, y: float, name: str) -> None:
 def _box(ax: Axes, x: float, y: float, text: str) -> None:
     style = {"boxstyle": "square,pad=0", "facecolor": "white", "edgecolor": "black", "lw": 1.2}
     ax.add_patch(FancyBboxPatch((x - 0.66, y - 0.45), 1.32, 0.9, **style))
-    ax.text(x, y, text, ha="center", va="center", fontsize=11.5, linespacing=1.25)
+    ax.text(x, y, text, ha="center", va="center", fontsize=10.5, linespacing=1.25)
 
 
 def _arrows(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -90,27 +97,21 @@ def plot_transformer(ax: Axes) -> Axes:
     return ax
 
 
-def plot_estimator(
-    x: NDArray, forward: NDArray, backward: NDArray, ax: Axes, *, title: str
-) -> Axes:
-    """Figure 1b: what a binarize transformer computes, and what is differentiated in its place.
+def plot_estimators(x: NDArray, weights: NDArray, activations: NDArray, ax: Axes) -> Axes:
+    """Figure 1b: what binarize computes, and what is differentiated in its place.
 
     Parameters
     ----------
-    x, forward, backward : ndarray, shape (points,)
-        The input, bin(input), and the function whose derivative the backward pass uses.
+    x : ndarray, shape (points,)
+    weights, activations : ndarray, shape (points,)
+        The functions whose derivatives the backward pass uses.
     ax : Axes
-    title : str
     """
-    ax.plot(x, backward, lw=2, label="backward: differentiated", **BACKWARD)
-    for side in (x <= 0, x > 0):  # two pieces: a step has no riser
-        ax.plot(x[side], forward[side], lw=2.2, **FORWARD)
-    jump = {"color": BLUE, "ls": "", "marker": "o", "ms": 6}
-    ax.plot([0], [-1], **jump)  # bin(0) = −1
-    ax.plot([0], [1], mfc="white", **jump)
-    ax.plot([], [], lw=2.2, label="forward: bin", **FORWARD)
-    ax.set(title=title, xlabel="input", ylabel="output", ylim=(-2.2, 2.7))
-    ax.set_yticks([-2, -1, 0, 1, 2])
+    # a broad pale band: for the most part the dashed line lies on it
+    ax.plot(x, activations, lw=7, color=GREEN, alpha=0.35, label="backward: activations")
+    ax.plot(x, weights, lw=2, label="backward: weights", **BACKWARD)
+    _step(x, ax, "forward: bin")
+    ax.set(xlabel="input", ylabel="output", ylim=(-2.2, 2.2), yticks=[-2, -1, 0, 1, 2])
     ax.legend(loc="upper left")
     return ax
 
@@ -164,7 +165,7 @@ def plot_small_network(
     for j, unit in enumerate(units):
         for i, row in enumerate(rows):
             wide = 3.4 if (j, i) in flipped else 1.4
-            edge((0, row), (2.1, unit), hidden_weights[j, i], 0.25, wide)
+            edge((0, row), (2.1, unit), hidden_weights[j, i], 0.3, wide)
         edge((2.1, unit), (3.8, 0), output_weights[j], 0.52, 1.4)
     for row, value in zip(rows, inputs, strict=True):
         node(0, row, f"{value:+.0f}".replace("-", "−"))
@@ -180,191 +181,58 @@ def plot_small_network(
     return ax
 
 
-def plot_pair_law(
-    cosines: NDArray, grid: NDArray, probability: NDArray, ax: Axes, *, title: str
-) -> Axes:
-    """Cosine between random ±1 vectors: how often each value occurred, and its exact probability.
+def plot_sign(x: NDArray, gain: float, ax: Axes) -> Axes:
+    """The sign of a number, its copy in proportion, and the remainder.
 
     Parameters
     ----------
-    cosines : ndarray, shape (samples,)
-        Simulated.
-    grid, probability : ndarray, shape (values,)
-        Possible values, or an interval of them, and their exact probabilities.
-    ax : Axes
-    title : str
-    """
-    step = grid[1] - grid[0]
-    edges = np.append(grid - step / 2, grid[-1] + step / 2)
-    share = np.histogram(cosines, bins=edges)[0] / len(cosines)
-    ax.stairs(share, edges, fill=True, color=BLUE, alpha=0.5, label="simulated")
-    ax.plot(grid, probability, "k.-", ms=4, lw=0.8, label="exact law")
-    ax.set(title=title, xlabel="cosine of the angle", ylabel="probability")
-    return ax
-
-
-def plot_direction_law(
-    angles: NDArray, grid: NDArray, density: NDArray, ax: Axes, *, title: str
-) -> Axes:
-    """Angle between random directions: histogram and exact density.
-
-    Parameters
-    ----------
-    angles : ndarray, shape (samples,)
-        Simulated, degrees.
-    grid, density : ndarray, shape (points,)
-        Angles in degrees and the density per degree; the histogram covers the same range.
-    ax : Axes
-    title : str
-    """
-    bins = np.linspace(grid[0], grid[-1], 41)
-    share = np.histogram(angles, bins=bins)[0] / len(angles)
-    ax.stairs(share / np.diff(bins), bins, fill=True, color=BLUE, alpha=0.5, label="simulated")
-    ax.plot(grid, density, color="black", lw=1.3, label="exact law")
-    ax.set(title=title, xlabel="angle (degrees)", ylabel="density (per degree)")
-    ax.set_xlim(grid[0], grid[-1])
-    return ax
-
-
-def plot_largest_cosines(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Largest cosine among N random ±1 vectors against N, for a few dimensions.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns n, N, ``mean``, ``low`` and ``high`` over independent sets, and ``law``.
+    x : ndarray, shape (points,)
+    gain : float
+        B of the copy Bx.
     ax : Axes
     """
-    for (n, rows), (marker, style, colour) in zip(table.groupby("n"), SERIES, strict=False):
-        ax.plot(rows["N"], rows["law"], color=colour, lw=1.2, ls=style)
-        spread = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
-        ax.errorbar(
-            rows["N"], rows["mean"], yerr=spread, fmt=marker, ms=5, color=colour, label=f"n = {n:,}"
-        )
-    ax.plot([], [], color="black", lw=1.2, label="law (median)")
-    ax.set(xscale="log", xlabel="number of vectors N", ylabel="largest |cosine|")
-    ax.set_ylim(0, 1.5 * table["high"].max())  # room for the legend
+    _step(x, ax, "sign x")
+    ax.plot(x, gain * x, lw=2, label="copy: Bx", **BACKWARD)
+    for side in (x <= 0, x > 0):
+        rest = np.where(x[side] > 0, 1, -1) - gain * x[side]
+        ax.plot(x[side], rest, lw=2.4, ls=":", color=GREEN)
+    ax.plot([], [], lw=2.4, ls=":", color=GREEN, label="remainder: η = sign x − Bx")
+    density = np.exp(-(x**2) / 2)
+    ax.fill_between(
+        x, -2.2, -2.2 + 0.7 * density, color=GREY, alpha=0.3, lw=0, label="density of x"
+    )
+    ax.set(xlabel="x, in standard deviations", xlim=(x[0], x[-1]), ylim=(-2.2, 3.4))
     ax.legend(loc="upper left", ncols=2)
     return ax
 
 
-def plot_capacity(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
-    """How many almost orthogonal vectors fit, against n, on logarithmic axes.
+def plot_metric(
+    weights: NDArray, binary: NDArray, covariances: Mapping[str, NDArray], ax: Axes
+) -> Axes:
+    """One pair of vectors in the plane under inputs of several covariances.
 
     Parameters
     ----------
-    table : DataFrame
-        Index n; one column for each curve, decadic logarithms of numbers of vectors. Its name is
-        the curve's label.
+    weights, binary : ndarray, shape (2,)
+    covariances : mapping
+        Label, which is written below → covariance, shape (2, 2), whose ellipse of two standard
+        deviations is filled.
     ax : Axes
-    title : str
+        Its axes are switched off.
     """
-    for name, (marker, style, colour) in zip(table.columns, SERIES, strict=False):
-        ax.plot(table.index, table[name], style, marker=marker, ms=5, color=colour, label=name)
-    ax.set(xscale="log", yscale="log", title=title, xlabel="dimension n")
-    ax.set(ylabel="log₁₀ of the number of vectors")
-    ax.set_ylim(top=30 * table.max().max())  # room for the legend
-    ax.legend(loc="upper left")
-    return ax
-
-
-def plot_sign_laws(table: pd.DataFrame, ax: Axes, residuals: Axes) -> Axes:
-    """The arcsine law and Bussgang's theorem, simulated.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row for each pair of ``law`` and ``rho``; columns ``simulated``, ``error`` (standard),
-        ``exact``.
-    ax : Axes
-        Of the simulated values, with the laws as lines.
-    residuals : Axes
-        Of the differences, in standard errors.
-    """
-    for (law, rows), (marker, style, colour) in zip(
-        table.groupby("law", sort=False), SERIES, strict=False
-    ):
-        ax.plot(rows["rho"], rows["exact"], color=colour, lw=1.2, ls=style)
-        ax.errorbar(
-            rows["rho"],
-            rows["simulated"],
-            yerr=rows["error"],
-            fmt=marker,
-            ms=5,
-            color=colour,
-            label=law,
-        )
-        z = (rows["simulated"] - rows["exact"]) / rows["error"]
-        residuals.plot(rows["rho"], z, marker, ms=5, color=colour)
-    ax.set(xlabel="correlation ρ of x and y", ylabel="mean of the product")
-    ax.legend(loc="upper left")
-    residuals.axhspan(-2, 2, color="0.9", lw=0)
-    residuals.axhline(0, color="black", lw=1)
-    residuals.set(xlabel="correlation ρ of x and y", ylabel="(simulated − exact) / s.e.")
-    residuals.set_ylim(-4, 4)
-    for panel in (ax, residuals):
-        panel.set_xticks([-0.8, -0.4, 0, 0.4, 0.8])
-    return ax
-
-
-def plot_predicted_correlations(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
-    """Correlation of dot products: simulated against predicted.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row for each unit: ``weights`` (what kind), ``predicted``, ``simulated``, ``error``
-        (standard).
-    ax : Axes
-    title : str
-    """
-    low = table[["predicted", "simulated"]].min().min() - 0.03
-    ax.plot([low, 1], [low, 1], color="black", lw=1, label="equal")
-    for (kind, rows), (marker, _, colour) in zip(
-        table.groupby("weights", sort=False), SERIES, strict=False
-    ):
-        ax.errorbar(
-            rows["predicted"],
-            rows["simulated"],
-            yerr=rows["error"],
-            fmt=marker,
-            ms=4,
-            lw=1,
-            color=colour,
-            label=kind,
-        )
-    ax.set(title=title, xlabel="r predicted", ylabel="r simulated")
-    ax.legend(loc="upper left")
-    return ax
-
-
-def plot_correlation_trend(table: pd.DataFrame, ax: Axes, *, white: float) -> Axes:
-    """Correlation of dot products against the anisotropy of the inputs.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row for each unit: ``weights`` (what kind), ``decay`` of the eigenvalues of the inputs'
-        covariance, ``predicted``.
-    ax : Axes
-    white : float
-        Limit for white inputs, drawn as a line.
-    """
-    ax.axhline(white, color="black", lw=1, ls="--", label="white, n → ∞")
-    for i, ((kind, rows), (marker, _, colour)) in enumerate(
-        zip(table.groupby("weights", sort=False), SERIES, strict=False)
-    ):
-        middle = rows.groupby("decay")["predicted"].quantile([0.05, 0.5, 0.95]).unstack()
-        ax.errorbar(
-            middle.index + 0.04 * (i - 0.5),  # apart, to be seen
-            middle[0.5],
-            yerr=[middle[0.5] - middle[0.05], middle[0.95] - middle[0.5]],
-            fmt=marker,
-            ms=5,
-            capsize=3,
-            color=colour,
-            label=kind,
-        )
-    ax.set(title="predicted", xlabel="decay of the eigenvalues", ylabel="r (median, 5 % to 95 %)")
-    ax.legend(loc="lower left")
+    turn = np.linspace(0, 2 * np.pi, 181)
+    circle = np.stack([np.cos(turn), np.sin(turn)])
+    arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14, "lw": 2}
+    for i, (label, covariance) in enumerate(covariances.items()):
+        x = 4.4 * i
+        ellipse = 2 * np.linalg.cholesky(covariance) @ circle
+        ax.fill(x + ellipse[0], ellipse[1], color=GREY, alpha=0.25, lw=0)
+        for vector, name, look in ((weights, "w^c", BACKWARD), (binary, "w^b", FORWARD)):
+            end = 1.5 * vector / np.linalg.norm(vector)
+            ax.annotate("", (x + end[0], end[1]), (x, 0), arrowprops=arrow | look)
+            ax.text(x + 1.2 * end[0], 1.2 * end[1], f"${name}$", ha="center", va="center",
+                    fontsize=13)  # fmt: skip
+        ax.text(x, -2.4, label, ha="center", va="top", fontsize=12, linespacing=1.3)
+    ax.set(xlim=(-2.2, 4.4 * i + 2.2), ylim=(-3.8, 2.2), aspect="equal")
+    ax.axis("off")
     return ax
