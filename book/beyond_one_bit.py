@@ -98,7 +98,7 @@ curves = {
 }
 points = {label: curve[["angle", "angle_se"]].dropna() for label, curve in curves.items()}
 limits = {label: curve["exact"] for label, curve in curves.items()}
-figure, [[ax]] = plots.new_figure(height=4.2, width=7.2)
+figure, [[ax]] = plots.new_figure(height=4.2, width=5.8)
 plots.series(points, ax, theory=limits | {"bound": bound})
 ax.fill_between(bits, bound, 1, color="0.93", lw=0)
 ax.set(xlabel="bits per weight", ylabel="angle (degrees)", xlim=(0, 4.2), ylim=(3, 60))
@@ -155,13 +155,13 @@ exact = {k: study.limits(law, study.ternary(law, fine)) for k, law in densities.
 best = study.best_ternary(densities)
 t_authors = 0.02 / 0.18  # threshold / σ: the two numbers of the authors' code
 law_authors = quantizers.limit_angle(GAUSSIAN, quantizers.ternary(t_authors))
-figure, [[ax]] = plots.new_figure(height=4.2, width=7.2)
+figure, [[ax]] = plots.new_figure(height=4.2, width=5.8)
 plots.series({k: found[["angle", "angle_se"]] for k, found in points.items()}, ax, theory=exact)
 ax.plot(best["means"], best["ternary"], "k*", ms=13, mfc="none", label="best threshold")
 ax.plot(t_authors / GAUSSIAN.m1, law_authors, "kD", ms=8, mfc="none", label="the authors'")
 ax.axvline(study.RULE, color="black", lw=1, ls=":", label=f"threshold {study.RULE} E|w|")
 ax.set(xlabel="threshold / E|w|", ylabel="angle (degrees)", xlim=(0, None), ylim=(15, 70))
-ax.legend(loc="upper right", ncols=2)
+ax.legend(loc="upper right", ncols=2, fontsize="small")
 show(
     figure,
     "fig-ternary",
@@ -227,7 +227,7 @@ rate = 0.1  # the authors' k
 limit = quantizers.limit_angle(GAUSSIAN)
 vectors = sizes.rotations * sizes.rotated_vectors
 by_dimension = {}
-figure, axes = plots.new_figure(3, 1, height=6.6, width=7.2, sharex=True)
+figure, axes = plots.new_figure(3, 1, height=6.6, width=5.8, sharex=True)
 for dimension, ax in zip(sizes.rotated_dimensions, axes.flat, strict=True):
     scales = rotation.exponential_scales(dimension, rate)
     x = generator.standard_normal((vectors, dimension)) * scales
@@ -307,7 +307,7 @@ found = {
 }
 by_kind = pd.concat(found, names=["vectors", "binarized"])
 by_way = {way: by_kind.xs(way, level="binarized") for way in study.WAYS}
-figure, [[ax]] = plots.new_figure(height=4.4, width=7.2)
+figure, [[ax]] = plots.new_figure(height=4.4, width=5.8)
 plots.by_layer(by_way, ax, column="angle", sideways=True)
 ax.set(xlabel="angle (degrees)", xlim=(-3, 93), xticks=[0, 30, 45, 60, 90])
 ax.legend(loc="lower right")
@@ -333,9 +333,9 @@ assert angle["Hadamard"].idxmax() == "two equal entries"
 glue(axis=angle.loc["an axis"], clipped=angle.loc["half clipped"])
 
 # %% [markdown]
-# An axis gains {glue:text}`axis-not-rotated:.0f`° − {glue:text}`axis-haar:.0f`°; vectors half
-# clipped go from {glue:text}`clipped-not-rotated:.0f`° to {glue:text}`clipped-haar:.0f`°. That is
-# the difference between weights and data. What training moves towards the corners of the cube a
+# An axis goes from {glue:text}`axis-not-rotated:.0f`° to {glue:text}`axis-haar:.0f`°, vectors half
+# clipped from {glue:text}`clipped-not-rotated:.0f`° to {glue:text}`clipped-haar:.0f`°. That is the
+# difference between weights and data. What training moves towards the corners of the cube a
 # rotation moves away; inputs such as pixels, or weights trained without binarization, may be as
 # uneven as the vectors of {numref}`fig-rotation`. And a rotation is not free: since
 # $x\cdot w = Rx\cdot Rw$, whoever rotates the weights has to rotate every input.
