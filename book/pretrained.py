@@ -83,8 +83,7 @@ from bnn_geometry import data, training
 from bnn_geometry.book import plots, presets, records
 from bnn_geometry.book.display import Origin, glue, show, width
 from bnn_geometry.networks import batch_norm, conversion, layers, magnitudes
-from bnn_geometry.studies import pretrained as conversions
-from bnn_geometry.studies import replicates, tables
+from bnn_geometry.studies import conversions, replicates, tables
 
 sizes = presets.sizes("pretrained", preset)
 images = images or sizes.converted_images
