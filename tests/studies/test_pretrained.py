@@ -14,8 +14,7 @@ from bnn_geometry.data import datasets
 from bnn_geometry.data.datasets import Split
 from bnn_geometry.networks import batch_norm, conversion, inference, magnitudes
 from bnn_geometry.networks.layers import weight_layers
-from bnn_geometry.studies import pretrained as conversions
-from bnn_geometry.studies import sweep
+from bnn_geometry.studies import conversions, pretrained, sweep
 from bnn_geometry.studies.tables import published
 from bnn_geometry.training import making, recipes
 
@@ -164,16 +163,16 @@ def small_runs(monkeypatch, tmp_path):
     recipe = recipes.FAST_MNIST.with_(width=1 / 512, epochs=1, batch_size=20)
     for name, changes in (("continuous", {"activation": "hardtanh"}), ("binary", {})):
         making.make(tmp_path / "runs" / name, recipe.with_(**changes), dataset, seed=1)
-        monkeypatch.setattr(conversions, name.upper(), name)
+        monkeypatch.setattr(pretrained, name.upper(), name)
     monkeypatch.setenv("BNN_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(datasets, "load", lambda *args, **options: dataset)
     for name, value in (("TEST_IMAGES", 20), ("REFIT_IMAGES", 20), ("SHORT_IMAGES", 40)):
-        monkeypatch.setattr(conversions, name, value)
+        monkeypatch.setattr(pretrained, name, value)
     return training.published_run("continuous"), training.published_run("binary")
 
 
 def test_study_has_every_conversion_and_the_short_trainings(small_runs, tmp_path):
-    study = conversions.study()
+    study = pretrained.study()
     ways = conversions.every(small_runs[0].network())
     assert len(study.parts) == 1 + len(ways) + 2 * 3 + 2 * 2
     some = ["binary: parts: nothing", "hardtanh: one layer: fc2", "signs and a random turn, draw 1"]
@@ -188,7 +187,7 @@ def test_study_has_every_conversion_and_the_short_trainings(small_runs, tmp_path
     assert short["start"].tolist() == ["pretrained", "scratch"]
     assert short["test_error"].between(0, 1).all()
     assert found.settings["binary"] == "binary"
-    groups = conversions.study(variants=["parts"])
+    groups = pretrained.study(variants=["parts"])
     assert [part["group"] for part in groups.parts.values()] == ["parts"] * 6
 
 
@@ -199,7 +198,7 @@ def test_fine_tuning_from_pretrained_weights_begins_at_the_binarized_network(sma
 
     def error_before(start):
         options = {"start": start, "images": 40, "lr": 1e-9, "seed": 1}
-        row = conversions.fine_tuned(continuous, binary, dataset, refit, test, **options)
+        row = pretrained.fine_tuned(continuous, binary, dataset, refit, test, **options)
         return row["error_before"]
 
     for start, network in (
