@@ -541,9 +541,6 @@ show(
 )
 
 # %%
-for label, found in tails.items():
-    for n, (p, _, pairs) in found[found.index >= 30].iterrows():
-        record_closer(n, p, int(pairs), found["p"][3], label, "fig-tails")
 heavy = tails["Student t, ν = 1.5"]
 gaussian_100 = separation.closer_probability(100)
 assert heavy["p"][100] > 2e-3 > 1e15 * gaussian_100

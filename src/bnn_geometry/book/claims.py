@@ -43,7 +43,7 @@ class Rule:
         ``interval``: low ≤ measured ≤ high. ``ordering``: measured exceeds ``above`` by more than
         z uncertainties. ``null``: measured exceeds the null recorded with it by more than z
         uncertainties of their difference. ``equality``: measured lies within z uncertainties of
-        the theory recorded with it. ``exact``: measured is True.
+        the theory recorded with it, or else of the null. ``exact``: measured is True.
     low, high : float
         Of an interval; an end left out is open.
     above : float
@@ -84,9 +84,12 @@ class Rule:
             if record.null is None:
                 raise UserError(f"The claim {record.claim!r} needs the value of its null.")
             return value - record.null - self.z * record.uncertainty
-        if record.theory is None:
-            raise UserError(f"The claim {record.claim!r} needs the value that theory gives.")
-        off = abs(value - record.theory)
+        expected = record.null if record.theory is None else record.theory
+        if expected is None:
+            raise UserError(
+                f"The claim {record.claim!r} needs the value that theory, or a null, gives."
+            )
+        off = abs(value - expected)
         return self.z - off / record.uncertainty if record.uncertainty else -off
 
     def met(self, record: Record) -> bool:
@@ -109,7 +112,7 @@ class Rule:
             return f"above {self.above:g}" + (f" by more than {errors}" if self.z else "")
         if self.kind == "null":
             return "above its null" + (f" by more than {errors}" if self.z else "")
-        return f"within {errors} of the theory"
+        return f"within {errors} of what is expected"
 
 
 @dataclass(frozen=True)
