@@ -147,18 +147,18 @@ def test_changed_sizes_make_their_chapter_stale_and_what_builds_on_it_and_nothin
     before = keys(order, tmp_path)
     networks = {"dot_products", "pretrained"}
     # reproducing shows the whole file, and the ledger builds on nearly all
-    last = {"claims", "reproducing"}
+    last = {"claims", "index", "reproducing"}
     for old, new, changed in (
         ("flow_steps = 2000", "flow_steps = 2001", {"learning_dynamics", *last}),
         ("quantized_samples = 200", "quantized_samples = 201", {"beyond_one_bit", "reproducing"}),
-        ("units = 4000", "units = 4001", {"theory", "reproducing"}),
+        ("units = 4000", "units = 4001", {"theory", "index", "reproducing"}),
         ("flow_steps = 1500", "flow_steps = 1501", {"reproducing"}),  # of another preset
         ("seconds = 145", "seconds = 146", {"reproducing"}),
         # a recipe is of all who train by it, and of who builds on them
         (
             "[bases.small-mlp]",
             "[bases.small-mlp]\nlabel_smoothing = 0.1",
-            {"training", *networks, *last},
+            {"training", "checks", *networks, *last},
         ),
         ("[bases.small-continuous]", "[bases.small-continuous]\nflip = false",
          {"pretrained", *last}),
