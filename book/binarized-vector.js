@@ -3,7 +3,10 @@
 // what has changed is spoken. Nothing of it is printed.
 "use strict";
 (() => {
-  const SVG = "http://www.w3.org/2000/svg";
+  // the namespace of pictures, from a picture: no address of a host stands in these scripts
+  const holder = document.createElement("div");
+  holder.innerHTML = "<svg></svg>";
+  const SVG = holder.firstChild.namespaceURI;
   const SIZE = 240;
   const MIDDLE = SIZE / 2;
   const RADIUS = 95;
@@ -137,7 +140,7 @@
       vector[k] = Math.sin(by) * a + Math.cos(by) * b;
       draw();
     });
-    root.append(element("div", { className: "binarized-vector" }, [controls, picture, text]));
+    root.after(element("div", { className: "binarized-vector" }, [controls, picture, text]));
     draw();
   };
 

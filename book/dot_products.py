@@ -92,6 +92,8 @@ inner = list(measured.index[1:])
 
 # %% [markdown]
 # ## Figure 3: r is near one in every layer but the first
+#
+# {numref}`fig-dot-products` repeats the paper's Figure 3 for all nine weight layers.
 
 # %%
 figure, axes = plots.new_figure(3, 3, height=8.0)
@@ -316,9 +318,7 @@ show(
 # %%
 cost, error = errors["difference"], errors["difference_se"]
 latent = cost["exchanged", "all"], error["exchanged", "all"]
-for name in ("shuffled magnitudes", "random turn"):
-    key = name.split()[0]
-    glue((f"cost-{key}"), cost[name, "all"])
+glue(cost={"shuffled": cost["shuffled magnitudes", "all"], "random": cost["random turn", "all"]})
 glue(judged=f"{judged:,}", cost_latent=latent[0], cost_latent_se=latent[1])
 glue(binary_error=errors["error"]["none", "all"])
 spared = cost["shuffled magnitudes", "all"] - latent[0]
@@ -334,6 +334,8 @@ glue(latents_cost=less)
 # under the same signs: the network has adapted to $w^b$, and to nothing else.
 #
 # ## The activations, and a perceptron
+#
+# {numref}`fig-strip` has the same measurement for the activations, and for another network.
 
 # %%
 strips = {}
@@ -464,7 +466,7 @@ table(answers.rename_axis("does the explanation predict rightly that …"), {"an
 #
 # ## Yours
 #
-# The same measurement on the network that this build trained:
+# {numref}`fig-r-by-layer` has the same measurement on the network that this build trained.
 
 # %% tags=["nbval-ignore-output"]
 run = training.live_run(sizes.convnet, cifar10, seed=seed)

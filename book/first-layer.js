@@ -3,7 +3,10 @@
 // (bnn_geometry.book.filters); the static picture remains for print and where no script runs.
 "use strict";
 (() => {
-  const SVG = "http://www.w3.org/2000/svg";
+  // the namespace of pictures, from a picture: no address of a host stands in these scripts
+  const holder = document.createElement("div");
+  holder.innerHTML = "<svg></svg>";
+  const SVG = holder.firstChild.namespaceURI;
   let figures = 0; // for ids
 
   const element = (tag, properties = {}, children = []) => {

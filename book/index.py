@@ -23,10 +23,10 @@
 # A neural network can be trained although each of its weights and hidden activations is +1 or −1.
 # The paper says why: in many dimensions, **binarizing a vector hardly turns it**. A vector of
 # {glue:text}`n` uniform entries is turned by {glue:text}`angle:.1f`°; a random direction is as near
-# to it with a probability of {glue:text}`nearer`. This book runs the argument, claim by claim. The
-# geometry of random vectors holds as stated. In trained networks the dot products with binary and
-# with latent weights agree, in all layers but the first; that this *explains* why such networks
-# work is **{glue:text}`because`**.
+# to it with a probability of {glue:text}`nearer` ({numref}`fig-two-angles`). This book runs the
+# argument, claim by claim. The geometry of random vectors holds as stated. In trained networks the
+# dot products with binary and with latent weights agree, in all layers but the first; that this
+# *explains* why such networks work is **{glue:text}`because`**.
 
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper

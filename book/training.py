@@ -195,6 +195,8 @@ glue(flips_last=flips.iloc[-1][widest].min(), widest_share=100 * share)
 # ```
 #
 # ## What binary networks reach
+#
+# {numref}`fig-published` has the test error of the published networks, epoch by epoch.
 
 # %%
 SEEDS = (1, 2, 3)
@@ -282,7 +284,8 @@ table(pd.DataFrame(ends).T.astype({"seeds": int}),
 #
 # ## Yours
 #
-# This build trained a narrow convolutional network and a narrow perceptron, which the chapters
+# This build trained a narrow convolutional network and a narrow perceptron
+# ({numref}`fig-history`), which the chapters
 # after this one probe beside the published ones.
 
 # %% tags=["nbval-ignore-output"]

@@ -27,6 +27,7 @@ SET_APART = (
     r"(?m)^#+ .*$",
     r"(?<=\])\([^)]*\)",  # where a link leads
     r"\b(?:[Ss]ections?|Python) \d\.\d+",
+    r"\b95 % interval",  # a convention
 )
 RESULT = r"\d\.\d|\d\s*(?:%|per cent)"
 
@@ -62,7 +63,7 @@ def prints_results(source):
     """Whether a cell puts numbers into the prose or a table below itself."""
     last = ast.parse(source).body[-1]
     table = isinstance(last, ast.Expr) and not re.match(
-        r"(show|glue|records\.record\w*)\(", ast.unparse(last)
+        r"(show\w*|glue|records\.record\w*)\(", ast.unparse(last)
     )
     return table or "glue(" in source
 

@@ -250,11 +250,11 @@ def test_scripts_are_loaded_by_pages_with_such_a_figure_alone():
         sphinx_interactive.load_scripts(app, "a", "page.html", {"body": body}, None)
     sphinx_interactive.load_scripts(app, "a", "page.html", {}, None)
     assert loaded == []
-    body = '<script class="angle-histograms">{}</script>'
-    sphinx_interactive.load_scripts(app, "a", "page.html", {"body": body}, None)
-    assert loaded == [
-        (script, {"loading_method": "defer"}) for script in sphinx_interactive.SCRIPTS
-    ]
+    for kind, scripts in sphinx_interactive.SCRIPTS.items():
+        loaded.clear()
+        body = f'<script class="{kind}">{{}}</script>'
+        sphinx_interactive.load_scripts(app, "a", "page.html", {"body": body}, None)
+        assert loaded == [(script, {"loading_method": "defer"}) for script in scripts]
 
 
 # --- what is served -----------------------------------------------------------------------------
@@ -263,14 +263,16 @@ def test_scripts_are_loaded_by_pages_with_such_a_figure_alone():
 def test_the_scripts_are_the_books_own():
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
     assert "bnn_geometry.book.sphinx_interactive" in config["extra_extensions"]
-    assert {"vendor", "angle-histograms.js"} <= set(config["config"]["html_extra_path"])
+    scripts = {"angle-histograms.js", "binarized-vector.js", "first-layer.js"}
+    assert {"vendor", *scripts} == set(config["config"]["html_extra_path"])
     vendored = ROOT / "book" / "vendor" / "plotly"
     assert "MIT License" in (vendored / "LICENSE").read_text(encoding="utf-8")
     assert "plotly.js (basic - minified) v4." in (vendored / "plotly-basic.min.js").read_text(
         encoding="utf-8"
     )
-    own = (ROOT / "book" / "angle-histograms.js").read_text(encoding="utf-8")
-    assert not re.search(r"https?:|//\w", own)
+    for script in scripts:
+        own = (ROOT / "book" / script).read_text(encoding="utf-8")
+        assert not re.search(r"https?:|//\w", own)
 
 
 def test_every_colour_is_named_in_both_themes():
@@ -279,8 +281,8 @@ def test_every_colour_is_named_in_both_themes():
     used = set(re.findall(r'colour\("([\w-]+)"\)', script))
     assert used
     for selector in (
-        r"\n\.angle-histograms \{",
-        r'html\[data-theme="dark"\] \.angle-histograms \{',
+        r"\n\.angle-histograms,\n\.binarized-vector \{",
+        r'html\[data-theme="dark"\] \.binarized-vector \{',
     ):
         block = re.search(selector + "(.*?)}", css, re.S)[1]
         assert used == set(re.findall(r"--([\w-]+):", block))

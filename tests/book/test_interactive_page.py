@@ -59,6 +59,24 @@ interactive.show_histograms(
     alt="An empty plot, in the place of one with curves.",
     n=27,
 )
+
+# %%
+import pandas as pd
+from bnn_geometry.book import filters
+from bnn_geometry.book.display import Origin
+
+filters.show_filters(
+    pd.DataFrame(generator.uniform(-1, 1, (4, 27)), columns=[f"w{i}" for i in range(27)]),
+    pd.DataFrame(generator.integers(0, 256, (9, 27)), columns=[f"p{i}" for i in range(27)]),
+    pd.Series([0.5, 0.25, 0.75, 0.9]),
+    name="fig-filters",
+    caption="Filters of a first layer.",
+    origin=Origin(),
+    alt="Three filters with their clouds.",
+)
+
+# %% [markdown]
+# See {numref}`fig-filters`.
 """
 
 
@@ -66,7 +84,10 @@ interactive.show_histograms(
 def html(tmp_path_factory):
     """A book with the project's own settings and one chapter, built with warnings as errors."""
     book = tmp_path_factory.mktemp("interactive")
-    for name in ("_config.yml", "book/_static", "book/vendor", "book/angle-histograms.js"):
+    scripts = [
+        f"book/{name}.js" for name in ("angle-histograms", "binarized-vector", "first-layer")
+    ]
+    for name in ("_config.yml", "book/_static", "book/vendor", *scripts):
         (book / Path(name).name).symlink_to(ROOT / name)
     (book / "references.bib").touch()
     (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: chapter}]\n")
@@ -158,7 +179,7 @@ def test_the_text_and_the_plot_state_what_the_data_say(visit):
     data = json.loads(page.locator("script.angle-histograms").text_content())
     both = data["laws"][0]["histograms"][1]
     binarized, pairs = both["binarized"], both["pairs"]
-    assert page.locator(".status").text_content() == (
+    assert page.locator(".angle-histograms .status").text_content() == (
         "n = 27, entries uniform on [−1, 1]: the angle between a vector and its binarization is "
         f"{binarized['mean']:.1f}° on average (standard deviation {binarized['sd']:.2f}°; limit "
         f"30.0°), that between two random vectors {pairs['mean']:.1f}° ({pairs['sd']:.1f}°)."
@@ -171,6 +192,42 @@ def test_the_text_and_the_plot_state_what_the_data_say(visit):
         edges = one["start"] + one["width"] * np.arange(len(counts) + 1)
         assert x == pytest.approx(np.r_[edges[0], edges])
         assert y == pytest.approx(np.r_[0, counts / (500 * one["width"]), 0])
+
+
+def test_a_vector_is_turned_by_keys_and_dragged(visit):
+    page = visit("chapter.html").page
+    vector, said = page.locator("svg.vector"), page.locator(".binarized-vector .status")
+    before = said.text_content()
+    assert before.startswith(
+        "n = 2: the vector (0.94, 0.33) is 25.7° from its binarization (+1, +1)"
+    )
+    vector.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")  # by 60° in all
+    assert "from its binarization (+1, −1); an axis is 45.0°" in said.text_content()
+    page.get_by_role("button", name="n = 3").click()
+    assert said.text_content().startswith("n = 3: ")
+    box = vector.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.7)
+    page.mouse.up()
+    moved = said.text_content()
+    assert moved != before
+    angle = float(re.search(r"is ([\d.]+)° from", moved)[1])
+    v = [float(x) for x in re.search(r"vector \((.*?)\)", moved)[1].replace("−", "-").split(",")]
+    cosine = np.abs(v).sum() / np.sqrt(3) / np.linalg.norm(v)
+    assert angle == pytest.approx(np.degrees(np.arccos(cosine)), abs=1)
+
+
+def test_the_filters_are_shown_one_at_a_time_by_their_correlation(visit):
+    page = visit("chapter.html").page
+    said = page.locator(".first-layer .status")
+    assert said.text_content().startswith("Filter 1, 1 of 4 from the lowest r: r = 0.25")
+    page.get_by_label("Filter, by its r").press("End")
+    assert said.text_content().startswith("Filter 3, 4 of 4 from the lowest r: r = 0.90")
+    assert page.locator(".first-layer svg.patch").count() == 2
+    assert page.locator(".first-layer circle.dot").count() == 9
 
 
 def test_the_plot_follows_theme_and_width_and_asks_no_other_host(visit, html):
@@ -194,7 +251,8 @@ def test_the_plot_follows_theme_and_width_and_asks_no_other_host(visit, html):
 
 def test_print_and_pages_without_scripts_show_the_static_picture(visit):
     def seen(page):
-        plot, picture = page.locator("figure .plot"), page.locator("figure > img")
+        plot = page.locator("figure .plot")
+        picture = page.locator("figure:has(.angle-histograms) > img, #fig-two-angles > img").first
         return plot.is_visible(), picture.is_visible()
 
     page = visit("chapter.html").page

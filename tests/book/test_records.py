@@ -26,9 +26,9 @@ def displayed(monkeypatch):
 
 def test_a_record_is_a_note_without_visible_content(displayed):
     data = Provenance("cifar10", "stand-in", "stand-in: photographs", "", None, "0" * 64, 1, 1)
-    records.record("mnist", 0.91234567, uncertainty=0.01, preset="smoke", data=data, note="fc1")
+    records.record("accuracy", 0.91234567, uncertainty=0.01, preset="smoke", data=data, note="fc1")
     ((shown, note),) = displayed
-    assert shown == {records.MIME: "mnist"}
+    assert shown == {records.MIME: "accuracy"}
     note["interval"] = list(note["interval"])  # what JSON makes of a pair
     assert json.loads(json.dumps(note)) == note
     assert note["interval"] == pytest.approx([0.912346 - 0.0196, 0.912346 + 0.0196], abs=1e-6)
@@ -38,12 +38,12 @@ def test_a_record_is_a_note_without_visible_content(displayed):
 
 def test_a_layer_is_a_record(displayed):
     table = pd.DataFrame({"n": [27, 8192], "r": [0.75, 0.5]}, index=["conv1", "fc1"])
-    records.record_layers("mnist", table, preset="smoke", figure="fig-x")
+    records.record_layers("accuracy", table, preset="smoke", figure="fig-x")
     assert [(note["measured"], note["note"]) for _, note in displayed] == [
         (0.75, "layer conv1, n = 27"),
         (0.5, "layer fc1, n = 8,192"),
     ]
-    assert {(note["claim"], note["figure"]) for _, note in displayed} == {("mnist", "fig-x")}
+    assert {(note["claim"], note["figure"]) for _, note in displayed} == {("accuracy", "fig-x")}
 
 
 def test_a_layer_has_its_own_null_and_error(displayed):
@@ -56,7 +56,7 @@ def test_a_layer_has_its_own_null_and_error(displayed):
 
 def test_numbers_of_numpy_become_plain_ones(displayed):
     records.record("ste", np.bool_(True), preset="smoke")
-    records.record("mnist", np.float32(0.5), preset="smoke")
+    records.record("accuracy", np.float32(0.5), preset="smoke")
     assert [note["measured"] for _, note in displayed] == [True, 0.5]
     assert [type(note["measured"]) for _, note in displayed] == [bool, float]
     assert displayed[0][1]["kind"] == "none"
@@ -84,7 +84,7 @@ def test_an_unknown_claim_and_what_its_rule_cannot_judge_are_refused(displayed):
 )
 def test_what_is_no_result_is_refused(displayed, values):
     with pytest.raises(ValueError, match=r"ledger|negative|its interval"):
-        records.record("mnist", preset="smoke", **values)
+        records.record("accuracy", preset="smoke", **values)
     assert not displayed
 
 
