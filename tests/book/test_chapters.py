@@ -239,3 +239,17 @@ def test_no_line_of_a_text_cell_is_a_comment_to_myst():
             if cell.cell_type == "markdown":
                 lines = [line for line in cell.source.splitlines() if line.startswith("%")]
                 assert not lines, f"{chapter.name}: MyST drops {lines}"
+
+
+def test_every_reference_is_cited_and_can_be_found():
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"@\w+\{([^,]+),(.*?)\n\}", text, re.S))
+    assert len(entries) == text.count("\n@") + 1  # none stands twice
+    cited = {
+        key.strip()
+        for page in PAGES
+        for keys in re.findall(r"\{cite\w*(?::\w+)?\}`([^`]+)`", page.read_text(encoding="utf-8"))
+        for key in keys.split(",")
+    }
+    assert set(entries) == cited
+    assert [key for key, entry in entries.items() if not re.search(r"\b(doi|url) *=", entry)] == []
