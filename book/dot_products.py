@@ -182,10 +182,15 @@ higher = (shuffled["r"] > r).sum()
 half = nulls["continuous, half width"]["r"]
 assert higher >= 8
 assert (half[inner] > 0.9).all()
+wider = (
+    continuous.filters.groupby("layer")["angle"].mean()
+    - wide.filters.groupby("layer")["angle"].mean()
+)
+assert (wider > 0).all()  # the continuous network's angles are the larger ones
 assert (r[inner] > untrained["r"][inner]).all()
 assert r["conv1"] < untrained["r"]["conv1"]
 glue(shuffled_higher=int(higher), continuous_low=half[inner].min())
-glue(untrained_first=untrained["r"]["conv1"], untrained_high=untrained["r"][inner].max())
+glue(untrained_first=untrained["r"]["conv1"])
 
 # %% [markdown]
 # Training raises $r$ in every layer but the first, where it *falls*, from
@@ -407,7 +412,7 @@ for kind in ("principal", "discriminant"):
 beaten = (kinds["discriminant"] > kinds["random"]).sum()
 leading = (kinds["principal"] > kinds["random"]).sum()
 glue(beaten=int(beaten), leading=int(leading), discriminant=kinds["discriminant"].median())
-glue(random_direction=kinds["random"].median(), principal=kinds["principal"].median())
+glue(random_direction=kinds["random"].median())
 table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 
 # %% [markdown]

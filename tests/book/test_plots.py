@@ -65,7 +65,7 @@ def test_layers_have_quartiles_or_standard_errors_or_neither():
     np.testing.assert_array_equal(y, [0.5, 0.9])
     np.testing.assert_allclose(bars[:, :, 1], [[0.4, 0.7], [0.8, 0.95]])
     assert (x < drawn(ax.containers[1])[0]).all()  # side by side
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["conv1\nn = 27", "fc1\nn = 8,192"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["conv1\n27", "fc1\n8,192"]
     assert ax.get_legend_handles_labels()[1] == ["white", "a", "b"]
     _, _, bars = drawn(plots.by_layer({"a": TABLE}, axes(), column="off").containers[0])
     np.testing.assert_allclose(bars[:, :, 1], [[0.9, 1.1], [1.8, 2.2]])

@@ -2,15 +2,23 @@
 
 import numpy as np
 import torch
+from scipy import stats
 from small_networks import generator
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from bnn_geometry.geometry.correlation import random_covariance
 from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, weight_layers
 from bnn_geometry.probing import dot_products
 
 SAMPLES = 8_000
+
+
+def random_covariance(n, decay, rng):
+    """A covariance with eigenvalues ∝ k^(−decay) in a random basis, and trace n."""
+    basis = stats.ortho_group.rvs(n, random_state=rng)
+    values = np.arange(1, n + 1) ** -float(decay)
+    covariance = (basis * (n * values / values.sum())) @ basis.T
+    return (covariance + covariance.T) / 2
 
 
 class Single(nn.Module):

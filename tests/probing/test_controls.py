@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from planted import SAMPLES, correlated, gaussian, linear
+from planted import SAMPLES, correlated, gaussian, linear, random_covariance
 from small_networks import generator
 
-from bnn_geometry.geometry.correlation import predicted_correlation, random_covariance
+from bnn_geometry.geometry.correlation import predicted_correlation
 from bnn_geometry.networks.layers import BinaryConv2d
 from bnn_geometry.networks.magnitudes import shuffled_magnitudes
 from bnn_geometry.networks.straight_through import binarize

@@ -42,7 +42,7 @@ def dataset(kind):
 def measure(network):
     """What stands for a measurement: a row per layer."""
     sizes = {k: float(x.weight.detach().abs().mean()) for k, x in weight_layers(network).items()}
-    return pd.DataFrame({"layer": sizes.keys(), "size": sizes.values()})
+    return pd.DataFrame({"layer": sizes.keys(), "n": 1, "r": sizes.values()})
 
 
 def make(path, kind="mlp", *, recipe=None, **options):
@@ -559,7 +559,7 @@ def test_measurements_are_those_of_the_network_after_each_epoch(undisturbed, tmp
     run = make(
         tmp_path / "run",
         on_epoch_end=lambda network, row: tables.append(
-            measure(network).assign(epoch=row["epoch"])[["epoch", "layer", "size"]]
+            measure(network).assign(epoch=row["epoch"])[["epoch", "layer", "n", "r"]]
         ),
     )
     expected = pd.concat(tables, ignore_index=True)

@@ -114,7 +114,8 @@ def by_layer(
     first = next(iter(tables.values()))
     names = list(first.index)
     if isinstance(first, pd.DataFrame) and "n" in first:
-        names = [f"{name}\nn = {n:,.0f}" for name, n in zip(names, first["n"], strict=True)]
+        names = [f"{name}\n{n:,.0f}" for name, n in zip(names, first["n"], strict=True)]
+        (ax.set_ylabel if sideways else ax.set_xlabel)("layer and its fan-in n")
     if sideways:
         ax.set_yticks(range(len(names)), names)
         ax.invert_yaxis()
