@@ -541,13 +541,22 @@ def test_checkpoints_take_a_part_of_the_time_and_no_more(tmp_path, monkeypatch):
     def epoch(network, row):
         clock[0] += 6.0
 
-    monkeypatch.setattr(making.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(making.checkpoint, "save", save)
     monkeypatch.setattr(making, "CHECKPOINT_SHARE", 0.1)
-    make(tmp_path / "run", recipe=RECIPES["mlp"].with_(epochs=6), on_epoch_end=epoch)
+    make(
+        tmp_path / "run",
+        recipe=RECIPES["mlp"].with_(epochs=6),
+        on_epoch_end=epoch,
+        clock=lambda: clock[0],
+    )
     assert saved == [0, 2, 4, 6]  # at most a second in ten
     saved.clear()
-    make(tmp_path / "odd", recipe=RECIPES["mlp"].with_(epochs=5), on_epoch_end=epoch)
+    make(
+        tmp_path / "odd",
+        recipe=RECIPES["mlp"].with_(epochs=5),
+        on_epoch_end=epoch,
+        clock=lambda: clock[0],
+    )
     assert saved == [0, 2, 4, 5]  # and at the end in any case
 
 
