@@ -10,6 +10,8 @@
 #       - cifar10-convnet-fast-hardtanh-w0.5-s1
 #       - cifar10-convnet-fast-hardtanh-w0.5-s2
 #       - cifar10-convnet-fast-hardtanh-w0.5-s3
+#       - cifar10-convnet-long-w0.125-s1
+#       - cifar10-convnet-long-hardtanh-w0.125-s1
 #       - pretrained
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
@@ -417,6 +419,19 @@ records.record(
         f"seeds of each, of which one in {formats[0][0]} and the others in {formats[0][1]}"
     ),
     run=study.settings["binary"],
+)
+narrow = [
+    training.published_run(f"cifar10-convnet-long{kind}-w0.125-s1") for kind in ("", "-hardtanh")
+]
+apart = 100 * (narrow[0].kept["test_error"] - narrow[1].kept["test_error"])
+assert apart > gap.high
+records.record(
+    "accuracy",
+    apart,
+    preset=preset,
+    data=data.Provenance(**narrow[0].data),
+    note=f"width {width(narrow[0].recipe.width)}, {narrow[0].recipe.epochs} epochs, one seed each",
+    run="cifar10-convnet-long-w0.125-s1",
 )
 glue(gap=gap.mean, gap_low=gap.low, gap_high=gap.high, gap_seeds=len(SEEDS))
 glue(gap_format=formats[0][0], gap_other=formats[0][1])
