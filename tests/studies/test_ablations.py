@@ -1,6 +1,7 @@
 """The variants of a recipe: trained, summarized, published."""
 
 import math
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from tiny import TINY, tiny_dataset
 from bnn_geometry import training
 from bnn_geometry.data import datasets
 from bnn_geometry.errors import UserError
-from bnn_geometry.studies import ablations, sweep, tables
+from bnn_geometry.studies import ablations, choices, sweep, tables
 from bnn_geometry.training import recipes
 
 TABLE = pd.DataFrame(
@@ -57,12 +58,16 @@ def test_pooled_error_by_hand():
     assert math.isnan(found["pooled_se"][mistake])
 
 
-def test_every_variant_changes_the_reference_and_can_be_trained():
-    recipe = ablations.REFERENCE
-    for name, changes in ablations.VARIANTS.items():
+@pytest.mark.parametrize("table", [ablations, choices])
+def test_every_variant_changes_the_reference_and_can_be_trained(table):
+    recipe = table.REFERENCE
+    for name, changes in table.VARIANTS.items():
         variant = recipe.with_(**changes)
         assert (variant == recipe) == (name == "reference")
         assert (variant.width, variant.epochs) == (recipe.width, recipe.epochs)
+
+
+def test_mistakes_and_continuous_networks_are_variants():
     assert {*ablations.MISTAKES, *ablations.CONTINUOUS} < set(ablations.VARIANTS)
 
 
@@ -90,6 +95,22 @@ def tiny(monkeypatch):
     reference = TINY["mlp"].with_(epochs=1, validation_images=10, compile="never")
     monkeypatch.setattr(ablations, "REFERENCE", reference)
     return reference
+
+
+def test_row_is_of_the_epoch_that_was_kept(tiny, monkeypatch):
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "train_error": [0.4, 0.3],
+            "validation_error": [0.2, 0.25],
+            "test_error": [0.22, math.nan],
+        }
+    )
+    trained = SimpleNamespace(history=history, kept_epoch=1)
+    monkeypatch.setattr(ablations, "train", lambda *args, **options: trained)
+    study = ablations.study(variants=["reference"], seeds=[1])
+    row = study.function(**study.parts["reference, seed 1"])["errors"].iloc[0]
+    assert row[["train_error", "validation_error", "test_error"]].tolist() == [0.4, 0.2, 0.22]
 
 
 def test_row_is_that_of_the_variants_training(tiny, tmp_path):
@@ -122,4 +143,6 @@ def test_choice_that_makes_no_table_is_refused(choice, message):
 
 def test_other_images_than_the_studys_are_refused(tiny):
     with pytest.raises(UserError, match="other images than are here: Noise"):
-        ablations.part("reference", 1, root=None, fingerprint="another")
+        ablations.part(
+            "reference", 1, {}, reference=tiny.as_dict(), root=None, fingerprint="another"
+        )

@@ -7,7 +7,7 @@ published in ``runs/ablations``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from bnn_geometry.studies.images import images, provenance
 from bnn_geometry.studies.replicates import pooled_variance
 from bnn_geometry.training.build import build_network
 from bnn_geometry.training.loop import train
-from bnn_geometry.training.recipes import FAST_CIFAR10
+from bnn_geometry.training.recipes import FAST_CIFAR10, Recipe
 
 REFERENCE = FAST_CIFAR10.with_(
     # small enough to train every variant several times
@@ -79,8 +79,8 @@ def study(
 ) -> sweep.Study:
     """Variants, each from the same seeds on the same images; its one table is ``errors``.
 
-    A row per run: variant, seed, train_error, validation_error, test_error (fractions, after the
-    last epoch).
+    A row per run: variant, seed, train_error, validation_error, test_error (fractions, of the epoch
+    that was kept: the best on the validation images).
 
     Parameters
     ----------
@@ -95,29 +95,58 @@ def study(
     UserError
         If a choice makes no table, or the images are not there.
     """
-    chosen = list(VARIANTS) if variants is None else variants
-    sweep.check_choice(VARIANTS, chosen, seeds, needed="reference")
-    data = provenance(REFERENCE.dataset, root)
+    return of_variants("ablations", REFERENCE, VARIANTS, chosen=variants, seeds=seeds, root=root)
+
+
+def of_variants(
+    name: str,
+    reference: Recipe,
+    variants: Mapping[str, Mapping[str, Any]],
+    *,
+    chosen: Sequence[str] | None,
+    seeds: Sequence[int],
+    root: str | None,
+) -> sweep.Study:
+    """The study that trains variants of one recipe: see :func:`study`."""
+    chosen = list(variants) if chosen is None else chosen
+    sweep.check_choice(variants, chosen, seeds, needed="reference")
+    data = provenance(reference.dataset, root)
     return sweep.Study(
-        name="ablations",
+        name=name,
         parts={
-            f"{variant}, seed {seed}": {"variant": variant, "seed": seed}
+            f"{variant}, seed {seed}": {
+                "variant": variant,
+                "seed": seed,
+                "changes": dict(variants[variant]),
+            }
             for seed in seeds
             for variant in chosen
         },
-        function=partial(part, root=root, fingerprint=data["fingerprint"]),
-        settings={"recipe": REFERENCE.as_dict()},
+        function=partial(
+            part, reference=reference.as_dict(), root=root, fingerprint=data["fingerprint"]
+        ),
+        settings={"recipe": reference.as_dict()},
         keys={"errors": ("variant", "seed")},
         data=data,
     )
 
 
-def part(variant: str, seed: int, *, root: str | None, fingerprint: str) -> sweep.Rows:
+def part(
+    variant: str,
+    seed: int,
+    changes: Mapping[str, Any],
+    *,
+    reference: dict[str, Any],
+    root: str | None,
+    fingerprint: str,
+) -> sweep.Rows:
     """The row of one run."""
-    recipe = REFERENCE.with_(**VARIANTS[variant])
+    recipe = Recipe.from_dict(reference).with_(**changes)
     dataset = images(recipe.dataset, root, fingerprint)
-    last = train(build_network(recipe, seed), dataset, recipe, seed=seed).history.iloc[-1]
-    errors = {f"{name}_error": last[f"{name}_error"] for name in ("train", "validation", "test")}
+    trained = train(build_network(recipe, seed), dataset, recipe, seed=seed)
+    # test images are looked at once, with the network of this epoch
+    kept = trained.history.set_index("epoch").loc[trained.kept_epoch]
+    errors = {f"{name}_error": kept[f"{name}_error"] for name in ("train", "validation", "test")}
     return {"errors": pd.DataFrame([{"variant": variant, "seed": seed} | errors])}
 
 
