@@ -319,10 +319,10 @@ table(pd.DataFrame(ends).T.astype({"seeds": int}),
 # were computed in {glue:text}`formats`, seed by seed alike on both sides, and the learning rate was
 # chosen for the binary networks alone.
 #
-# At width {glue:text}`narrow-width`, after {glue:text}`narrow-epochs` epochs of `long`, each side at
-# a rate of its own choosing, the gap is wider: the binary network errs
-# {glue:text}`narrow-gap:.1f` points more (one seed of each), {glue:text}`narrow-error:.1f` % against
-# {glue:text}`narrow-continuous:.1f` %. It does not fit its training images either:
+# At width {glue:text}`narrow-width`, after {glue:text}`narrow-epochs` epochs of `long`, each side
+# at a rate of its own choosing, the gap is wider: the binary network errs
+# {glue:text}`narrow-gap:.1f` points more (one seed of each), {glue:text}`narrow-error:.1f` %
+# against {glue:text}`narrow-continuous:.1f` %. It does not fit its training images either:
 # {glue:text}`narrow-train:.0f` % of them are wrong, where the continuous network has
 # {glue:text}`smooth-train:.0f` %. Recipe, length and width differ at once between the two
 # comparisons, so they do not say what the width alone does.
