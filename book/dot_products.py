@@ -560,8 +560,8 @@ print(again)
 # %% [markdown]
 # ## Exercises
 #
-# 1. Give this build's network the magnitudes of its filters in another order, under the same signs,
-#    and measure $r$ again. Does it fall?
+# 1. Give this build's network the magnitudes of its filters in another order, under the same
+#    signs, and measure $r$ again. Does it fall?
 # 2. Take inputs of your own: $n = 500$ entries that share one strong direction $v$. Let $w^b$ be
 #    the signs of $v$, and draw magnitudes for $w^c$ at random. What is $r$, and what without $v$?
 
