@@ -202,7 +202,10 @@ glue(plane_low=low, plane_high=high, plane_share=100 * np.mean(late < (low + hig
 # are one. So an entry moves by
 #
 # $$
-# u_i \leftarrow u_i + a\,\bigl(v_i^* - \tau f(u_i)\bigr), \qquad a = \eta s .
+# \begin{gathered}
+# u_i \leftarrow u_i + a\,\bigl(v_i^* - \tau f(u_i)\bigr), \\
+# a = \eta s .
+# \end{gathered}
 # $$ (eq-modulator)
 #
 # An integrator sums the difference between an input and the fed-back output of a one-bit quantizer.

@@ -44,8 +44,10 @@
 # computes with
 #
 # $$
-# w^b = \mathrm{bin}(w^c), \quad
+# \begin{gathered}
+# w^b = \mathrm{bin}(w^c), \\
 # \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise,}\end{cases}
+# \end{gathered}
 # $$ (eq-binarize)
 #
 # and with binarized activations {cite}`courbariaux2016,hubara2016`. The derivative of
@@ -125,7 +127,7 @@ fan_in = {name: layer.fan_in for name, layer in layers.weight_layers(full_size).
 glue(n_first=fan_in["conv1"], n_most=f"{max(fan_in.values()):,}")
 columns = {r.name: r for r in recipes.RECIPES.values() if r.dataset == "cifar10"}
 settings = ["epochs", "batch_size", "loss", "schedule", "lr", "lr_width_power", "augment"]
-recipe_table(columns).loc[settings]
+table(recipe_table(columns).loc[settings])
 
 # %% [markdown]
 # ## The step must not grow with the width
