@@ -291,10 +291,11 @@ table(pd.concat([mine, reported]), {"epochs": "epochs", "augmentation": "augment
 for runs in half.values():
     assert [run.seed for run in runs] == list(SEEDS)
 gap = replicates.difference(*half.values())
-formats = {run.info["precision"] for runs in half.values() for run in runs}
+made = [[(run.info["precision"], run.info["threads"]) for run in runs] for runs in half.values()]
+assert made[0] == made[1]
 within = "within" if gap.high < 2 else "more than" if gap.low > 2 else "perhaps within"
 glue(gap=gap.mean, gap_low=gap.low, gap_high=gap.high, gap_df=gap.df, gap_within=within)
-glue(formats=" and ".join(sorted(formats)), gap_epochs=half["binary"][0].recipe.epochs)
+glue(gap_remark=gap.remark, gap_epochs=half["binary"][0].recipe.epochs)
 assert gap.low > 0
 smooth = training.published_run("cifar10-convnet-long-hardtanh-w0.125-s1")
 narrow_gap = 100 * (narrow.kept["test_error"] - smooth.kept["test_error"])
@@ -317,8 +318,8 @@ table(pd.DataFrame(ends).T.astype({"seeds": int}),
 # After {glue:text}`gap-epochs` epochs at half width the binary networks' test error is
 # {glue:text}`gap:.1f` points above that of the continuous ones, with a 95 % interval from
 # {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch, {glue:text}`gap-df:.1f` degrees of
-# freedom): {glue:text}`gap-within` the two points that we read “similar performance” as. The runs
-# were computed in {glue:text}`formats`, seed by seed alike on both sides, and the learning rate was
+# freedom): {glue:text}`gap-within` the two points that we read “similar performance” as.
+# {glue:text}`gap-remark` Seed by seed both sides share format and threads. The learning rate was
 # chosen for the binary networks alone.
 #
 # At width {glue:text}`narrow-width`, after {glue:text}`narrow-epochs` epochs of `long`, each side
