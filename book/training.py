@@ -388,7 +388,9 @@ short = sizes.mlp.with_(epochs=2, train_images=min(2000, sizes.mlp.train_images 
 found = {}
 for label, changes in variants.items():
     run = training.live_run(short.with_(**changes), mnist, seed=seed)
-    weights = torch.cat([x.weight.flatten() for x in layers.weight_layers(run.network()).values()])
+    weights = torch.cat(
+        [x.weight.detach().flatten() for x in layers.weight_layers(run.network()).values()]
+    )
     last = training.layer_history(run.history).query("epoch == 2")["flips"]
     found[label] = {
         "largest": float(weights.abs().max()),
