@@ -395,7 +395,9 @@ glue(mended=mended, to_mend=both_more)
 # {glue:text}`gap:.1f` points above continuous ones, with a $95\,\%$ interval from
 # {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch). One seed of each kind was trained
 # in {glue:text}`gap-format`, the others in {glue:text}`gap-other`, so the spread over seeds
-# contains that of the number format. No pair of another width is published.
+# contains that of the number format. The other published pair, of width
+# {glue:text}`narrow-width` after {glue:text}`narrow-epochs` epochs of another recipe, is
+# {glue:text}`narrow-apart:.0f` points apart, by one seed of each.
 
 # %%
 SEEDS = (1, 2, 3)
@@ -425,6 +427,7 @@ narrow = [
 ]
 apart = 100 * (narrow[0].kept["test_error"] - narrow[1].kept["test_error"])
 assert apart > gap.high
+assert narrow[0].recipe.name != binary_run.recipe.name
 records.record(
     "accuracy",
     apart,
@@ -435,6 +438,8 @@ records.record(
 )
 glue(gap=gap.mean, gap_low=gap.low, gap_high=gap.high, gap_seeds=len(SEEDS))
 glue(gap_format=formats[0][0], gap_other=formats[0][1])
+glue(narrow_width=width(narrow[0].recipe.width), narrow_epochs=narrow[0].recipe.epochs)
+glue(narrow_apart=apart)
 
 # %% [markdown]
 # ## Yours
@@ -546,9 +551,9 @@ glue(solution_shuffled=shuffled_angle)
 # {numref}`fig-yours`. How many are needed?
 #
 # :::{dropdown} Solution 2
-# Few. With {glue:text}`few-images` images the signs of this build's network have an error of
-# {glue:text}`few-error:.1f` %, with {glue:text}`many-images` {glue:text}`many-error:.1f` %: every
-# image holds many positions, each of which counts.
+# {glue:text}`few-word`. With {glue:text}`few-images` images the signs of this build's network have
+# an error of {glue:text}`few-error:.1f` %, with {glue:text}`many-images`
+# {glue:text}`many-error:.1f` %: every image holds many positions, each of which counts.
 # :::
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -561,4 +566,5 @@ refitted = {
 }  # fmt: skip
 assert refitted[many] <= refitted[few] + 5
 assert refitted[few] < 90
+glue(few_word="Few" if refitted[few] < refitted[many] + 10 else "More than a few")
 glue(few_images=few, few_error=refitted[few], many_images=many, many_error=refitted[many])

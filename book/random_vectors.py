@@ -489,8 +489,11 @@ glue(pixel=one_pixel)
 # directions drawn uniformly in a hundred dimensions a part of {glue:text}`beyond-100` is more than
 # 45° away.
 #
-# So the set is expressive for nearly all directions and not for all ({claim}`expressive`). A
-# caution the other way: angles speak of *white* inputs. Neighbouring pixels are alike, and then a
+# So the set is expressive for nearly all directions and not for all ({claim}`expressive`). (What a
+# single unit can learn by heart is another measure: with $n$ binary weights it fits random labels
+# of at most some $0.83\,n$ random patterns {cite}`krauth1989`, with real ones of $2n$.)
+#
+# A caution the other way: angles speak of *white* inputs. Neighbouring pixels are alike, and then a
 # single pixel is within reach. With pixels in a row whose correlation falls as $0.9^{|i-j|}$, a
 # binary vector of fifteen equal signs about a pixel and alternating ones elsewhere has correlation
 # {glue:text}`pixel-smooth:.2f` with that pixel, and {glue:text}`pixel-white:.2f` if all pixels are
@@ -553,7 +556,7 @@ glue(heavy_100=100 * heavy["p"][100], gaussian_100=scientific(gaussian_100))
 # With $\nu = 1.5$ and $n = 100$ an independent vector is closer than the binarization in
 # {glue:text}`heavy-100:.1f` % of the pairs drawn; for Gaussian entries the probability is
 # {glue:text}`gaussian-100`. Clipping the latent weights to $[-1, 1]$ rules such tails out. Weights
-# that were trained without it may have them ({doc}`pretrained`), and so may data.
+# that were trained without it may have them, and so may data.
 #
 # ## Binarizing both vectors keeps their angle
 #

@@ -36,10 +36,10 @@
 # make test    # runs the tests, the chapters among them
 # ```
 #
-# Every figure and number on these pages was drawn and computed by the machine that built them. Two
-# kinds of evidence go into them: what this build trained and simulated itself, in the
-# {glue:text}`chapters` chapters below, and the {glue:text}`runs` *published runs*, networks that
-# were trained beforehand, for {glue:text}`hours:.0f` hours in all, and come with the book.
+# Two kinds of evidence go into these pages. What the {glue:text}`chapters` chapters below train and
+# simulate was computed by the machine that built them. The {glue:text}`runs` *published runs*,
+# networks that were trained beforehand, for {glue:text}`hours:.0f` hours in all, and what was
+# measured of them come with the book; the build draws figures of them and takes numbers from them.
 
 # %% tags=["parameters"]
 preset = "book"  # the preset whose times are shown: smoke, book or paper

@@ -302,7 +302,10 @@ show(
 # Let $x$ and $y$ be jointly Gaussian with mean zero and correlation $\rho$. Then
 #
 # $$
-# E\bigl[\mathrm{sign}(x)\,\mathrm{sign}(y)\bigr] = \frac2\pi\arcsin\rho .
+# \begin{aligned}
+# &E\bigl[\mathrm{sign}(x)\,\mathrm{sign}(y)\bigr] \\
+# &\quad = \frac2\pi\arcsin\rho .
+# \end{aligned}
 # $$ (eq-arcsine)
 #
 # *Proof.* Let both variances be one; signs do not see them. Write $x = g\cdot p$ and $y =

@@ -31,11 +31,12 @@
 # continuous *latent* weights of which the network sees only the signs ({claim}`ste`). The paper's
 # convolutional network, at its full width, reached a test error of {glue:text}`wide-error:.1f` % on
 # {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs. That is far from the
-# {glue:text}`theirs-error:.1f` % of the original code in {glue:text}`original-epochs` epochs, and
-# {numref}`fig-flips` shows why: its step was {glue:text}`step-ratio:.0f` times the original's, and
-# up to {glue:text}`flips-most:.0f` % of a layer's signs changed in every one of its middle epochs.
-# At half the width, signs cost {glue:text}`gap:.1f` points against the same network without them,
-# and {glue:text}`narrow-gap:.1f` at an eighth of it ({claim}`accuracy`).
+# {glue:text}`theirs-error:.1f` % of the original code in {glue:text}`original-epochs` epochs. Its
+# step was {glue:text}`step-ratio:.0f` times the original's, and in its widest layers at least
+# {glue:text}`flips-least:.0f` % of the signs changed in each of its middle epochs
+# ({numref}`fig-flips`). At half the width, signs cost {glue:text}`gap:.1f` points against the same
+# network without them, and {glue:text}`narrow-gap:.1f` at an eighth of it, under another recipe
+# ({claim}`accuracy`).
 #
 # ## Two functions where there was one
 #
@@ -43,8 +44,10 @@
 # computes with
 #
 # $$
-# w^b = \mathrm{bin}(w^c), \quad
+# \begin{gathered}
+# w^b = \mathrm{bin}(w^c), \\
 # \mathrm{bin}(x) = \begin{cases} +1 & x > 0,\\ -1 & \text{otherwise,}\end{cases}
+# \end{gathered}
 # $$ (eq-binarize)
 #
 # and with binarized activations {cite}`courbariaux2016,hubara2016`. The derivative of
@@ -124,7 +127,7 @@ fan_in = {name: layer.fan_in for name, layer in layers.weight_layers(full_size).
 glue(n_first=fan_in["conv1"], n_most=f"{max(fan_in.values()):,}")
 columns = {r.name: r for r in recipes.RECIPES.values() if r.dataset == "cifar10"}
 settings = ["epochs", "batch_size", "loss", "schedule", "lr", "lr_width_power", "augment"]
-recipe_table(columns).loc[settings]
+table(recipe_table(columns).loc[settings])
 
 # %% [markdown]
 # ## The step must not grow with the width
@@ -177,15 +180,15 @@ assert (middle[widest] > 38).all(axis=None)
 assert share > 0.7
 glue(step_original=steps["original"], step_fast=steps["fast"], step_long=steps["long"])
 glue(step_ratio=steps["fast"] / steps["original"])
-glue(flips_least=middle[widest].min().min(), flips_most=middle[widest].max().max())
+glue(flips_least=middle[widest].min().min())
 glue(flips_last=flips.iloc[-1][widest].min(), widest_share=100 * share)
 
 # %% [markdown]
 # {numref}`fig-flips` is what too large a step looks like. In conv6 and fc1, which have
 # {glue:text}`widest-share:.0f` % of all weights, at least {glue:text}`flips-least:.0f` % of the
 # signs changed in every epoch but the first and the last ones; half would be signs that have
-# nothing to do with those of the epoch before. These latents do not accumulate anything until the
-# rate has fallen. Even in the last epoch at least {glue:text}`flips-last:.0f` % change.
+# nothing to do with those of the epoch before. These latents accumulate little until the rate has
+# fallen. Even in the last epoch at least {glue:text}`flips-last:.0f` % change.
 #
 # Everything that the following chapters show of the paper's network at full width is about this
 # run. Networks of that width trained by `long` take longer than has been had so far; their command
@@ -200,9 +203,9 @@ glue(flips_last=flips.iloc[-1][widest].min(), widest_share=100 * share)
 # The rule for the width is not the whole remedy. A network of width {glue:text}`narrow-width` was
 # trained by `long` for {glue:text}`narrow-epochs` epochs. In its epoch {glue:text}`narrow-worst`,
 # near the peak of the rate, {glue:text}`narrow-most:.0f` % of the signs of a layer change, about as
-# many as above; in the last, {glue:text}`narrow-last:.1f` % at most. What lets the latents
-# accumulate is that the rate falls, and for how long it is low: in `original` for hundreds of
-# epochs.
+# many as above; in the last, {glue:text}`narrow-last:.1f` % at most. In both runs flips become few
+# only as the rate falls, and for `original` it is low for hundreds of epochs. What each of the two,
+# the step and the length of the training, is worth at full width is not measured here.
 
 # %%
 narrow = training.published_run("cifar10-convnet-long-w0.125-s1")
@@ -210,8 +213,9 @@ narrow_flips = 100 * training.layer_history(narrow.history).pivot(
     index="epoch", columns="layer", values="flips"
 )
 worst = narrow_flips.max(axis=1).iloc[1:].idxmax()
-assert narrow_flips.loc[worst].max() > 35
+assert abs(narrow_flips.loc[worst].max() - middle[widest].max().max()) < 5
 assert narrow_flips.iloc[-1].max() < 5
+assert (flips.iloc[-1] < 0.6 * middle.iloc[0]).all()
 glue(narrow_width=width(narrow.recipe.width), narrow_epochs=len(narrow.history))
 glue(narrow_most=narrow_flips.loc[worst].max(), narrow_last=narrow_flips.iloc[-1].max())
 glue(narrow_worst=worst)
@@ -264,6 +268,8 @@ mine = pd.DataFrame(
     columns=["reported by", *reported.columns],
 ).set_index("reported by")
 assert wide.kept["test_error"] > reported["test error"].max() / 100
+longer = reported["epochs"] / len(wide.history)
+assert 10 < longer.min() < longer.max() < 65
 assert wide.recipe.augment
 assert not wide.recipe.crop_padding
 table(pd.concat([mine, reported]), {"epochs": "epochs", "augmentation": "augmentation",
@@ -285,19 +291,22 @@ table(pd.concat([mine, reported]), {"epochs": "epochs", "augmentation": "augment
 for runs in half.values():
     assert [run.seed for run in runs] == list(SEEDS)
 gap = replicates.difference(*half.values())
-formats = {run.info["precision"] for runs in half.values() for run in runs}
+made = [[(run.info["precision"], run.info["threads"]) for run in runs] for runs in half.values()]
+assert made[0] == made[1]
 within = "within" if gap.high < 2 else "more than" if gap.low > 2 else "perhaps within"
 glue(gap=gap.mean, gap_low=gap.low, gap_high=gap.high, gap_df=gap.df, gap_within=within)
-glue(formats=" and ".join(sorted(formats)), gap_epochs=half["binary"][0].recipe.epochs)
+glue(gap_remark=gap.remark, gap_epochs=half["binary"][0].recipe.epochs)
 assert gap.low > 0
 smooth = training.published_run("cifar10-convnet-long-hardtanh-w0.125-s1")
 narrow_gap = 100 * (narrow.kept["test_error"] - smooth.kept["test_error"])
 assert narrow_gap > 2 * gap.high
 assert narrow.kept["train_error"] > smooth.kept["train_error"] + 0.1
 assert smooth.recipe.lr != narrow.recipe.lr
+assert narrow.recipe.name != half["binary"][0].recipe.name
 glue(narrow_gap=narrow_gap, narrow_error=100 * narrow.kept["test_error"])
 glue(narrow_continuous=100 * smooth.kept["test_error"])
 glue(narrow_train=100 * narrow.kept["train_error"])
+glue(smooth_train=100 * smooth.kept["train_error"])
 ends = {
     label: {"seeds": len(runs), **dict(zip(SEEDS, replicates.final_errors(runs), strict=True))}
     for label, runs in half.items()
@@ -309,16 +318,17 @@ table(pd.DataFrame(ends).T.astype({"seeds": int}),
 # After {glue:text}`gap-epochs` epochs at half width the binary networks' test error is
 # {glue:text}`gap:.1f` points above that of the continuous ones, with a 95 % interval from
 # {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch, {glue:text}`gap-df:.1f` degrees of
-# freedom): {glue:text}`gap-within` the two points that we read “similar performance” as. The runs
-# were computed in {glue:text}`formats`, seed by seed alike on both sides, and the learning rate was
+# freedom): {glue:text}`gap-within` the two points that we read “similar performance” as.
+# {glue:text}`gap-remark` Seed by seed both sides share format and threads. The learning rate was
 # chosen for the binary networks alone.
 #
-# The narrower the network, the more its signs cost. At width {glue:text}`narrow-width`, after
-# {glue:text}`narrow-epochs` epochs of `long`, each side at a rate of its own choosing, the binary
-# network errs {glue:text}`narrow-gap:.1f` points more (one seed of each):
-# {glue:text}`narrow-error:.1f` % against {glue:text}`narrow-continuous:.1f` %. Its
-# {glue:text}`narrow-train:.0f` % on the training images say that it has not enough weights to do
-# better.
+# At width {glue:text}`narrow-width`, after {glue:text}`narrow-epochs` epochs of `long`, each side
+# at a rate of its own choosing, the gap is wider: the binary network errs
+# {glue:text}`narrow-gap:.1f` points more (one seed of each), {glue:text}`narrow-error:.1f` %
+# against {glue:text}`narrow-continuous:.1f` %. It does not fit its training images either:
+# {glue:text}`narrow-train:.0f` % of them are wrong, where the continuous network has
+# {glue:text}`smooth-train:.0f` %. Recipe, length and width differ at once between the two
+# comparisons, so they do not say what the width alone does.
 #
 # ## Yours
 #
@@ -378,7 +388,9 @@ short = sizes.mlp.with_(epochs=2, train_images=min(2000, sizes.mlp.train_images 
 found = {}
 for label, changes in variants.items():
     run = training.live_run(short.with_(**changes), mnist, seed=seed)
-    weights = torch.cat([x.weight.flatten() for x in layers.weight_layers(run.network()).values()])
+    weights = torch.cat(
+        [x.weight.detach().flatten() for x in layers.weight_layers(run.network()).values()]
+    )
     last = training.layer_history(run.history).query("epoch == 2")["flips"]
     found[label] = {
         "largest": float(weights.abs().max()),

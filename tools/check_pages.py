@@ -2,7 +2,7 @@
 
 No page may ask another host for anything, show a figure without a caption or a description, or an
 interactive one without its data, scripts and static picture, skip a level of headings, or print
-what should have been rendered (LaTeX, roles, tracebacks).
+a warning or what should have been rendered (LaTeX, roles, tracebacks).
 
     python tools/check_pages.py book/_build/html
 """
@@ -95,6 +95,8 @@ def complaints(html: str) -> list[str]:
             found.append(f"the heading {heading.get_text(strip=True)!r} skips a level")
         level = int(heading.name[1])
 
+    for printed in article.select(".cell_output .stderr"):
+        found.append(f"it prints {printed.get_text(' ', strip=True)[:60]!r}, as a warning does")
     for tag in article.find_all(["pre", "code", "script", "style"]):
         tag.decompose()
     for tag in article.find_all(class_="math"):

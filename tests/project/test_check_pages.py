@@ -40,6 +40,12 @@ def test_a_good_page_has_nothing_to_complain_about():
         ("The angle is", "The angle is \\frac12", "was not rendered"),
         ("The angle is", "See {numref}`fig-x`", "was not rendered"),
         ("The angle is", "np.float64(3.0)", "was not rendered"),
+        (
+            "The angle is",
+            '<div class="cell_output"><div class="output stderr"><pre>UserWarning: no.</pre></div>'
+            "</div>",
+            "as a warning does",
+        ),
     ],
 )
 def test_a_bad_page_is_found(old, new, complaint):
