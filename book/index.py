@@ -25,8 +25,8 @@
 # {glue:text}`n` uniform entries is turned by {glue:text}`angle:.1f`°; a random direction is as near
 # to it with a probability of {glue:text}`nearer` ({numref}`fig-two-angles`). This book runs the
 # argument, claim by claim. The geometry of random vectors holds as stated. In trained networks the
-# dot products with binary and with latent weights agree, in all layers but the first; that this
-# *explains* why such networks work is **{glue:text}`because`**.
+# dot products with binary and with {term}`latent weights <latent weight>` agree, in all layers but
+# the first; that this *explains* why such networks work is **{glue:text}`because`**.
 
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper

@@ -28,18 +28,19 @@
 # # Training
 #
 # Networks whose weights and hidden activations are all ±1 train by ordinary gradient descent, on
-# continuous *latent* weights of which the network sees only the signs ({claim}`ste`). The paper's
-# convolutional network, at its full width, reached a test error of {glue:text}`wide-error:.1f` % on
-# {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs. That is far from the
-# {glue:text}`theirs-error:.1f` % of the original code in {glue:text}`original-epochs` epochs, and
-# {numref}`fig-flips` shows why: its step was {glue:text}`step-ratio:.0f` times the original's, and
-# up to {glue:text}`flips-most:.0f` % of a layer's signs changed in every one of its middle epochs.
-# At half the width, signs cost {glue:text}`gap:.1f` points against the same network without them,
-# and {glue:text}`narrow-gap:.1f` at an eighth of it ({claim}`accuracy`).
+# continuous {term}`latent weights <latent weight>` of which the network sees only the signs
+# ({claim}`ste`). The paper's convolutional network, at its full width, reached a test error of
+# {glue:text}`wide-error:.1f` % on {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs. That
+# is far from the {glue:text}`theirs-error:.1f` % of the original code in
+# {glue:text}`original-epochs` epochs, and {numref}`fig-flips` shows why: its step was
+# {glue:text}`step-ratio:.0f` times the original's, and up to {glue:text}`flips-most:.0f` % of a
+# layer's signs changed in every one of its middle epochs. At half the width, signs cost
+# {glue:text}`gap:.1f` points against the same network without them, and {glue:text}`narrow-gap:.1f`
+# at an eighth of it ({claim}`accuracy`).
 #
 # ## Two functions where there was one
 #
-# Each {term}`binary weight <latent weight>` $w^b$ has a continuous companion $w^c$. The network
+# Each binary weight $w^b$ has a continuous companion $w^c$. The network
 # computes with
 #
 # $$
