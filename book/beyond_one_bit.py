@@ -75,16 +75,16 @@ simulate = study.Simulation(n, samples, generator)
 # levels. For densities whose logarithm is concave the solution is unique {cite}`kieffer1983`. Two
 # levels give $\mathrm{bin}$.
 #
-# What can any code do? With $R$ bits for each of many Gaussian entries the squared error is at
-# least $2^{-2R}$ in the mean over $w$ {cite}`cover2006`, so that
+# What can any code do? With $\ell$ bits for each of many Gaussian entries the squared error is at
+# least $2^{-2\ell}$ in the mean over $w$ {cite}`cover2006`, so that
 #
 # $$
-# \sqrt{E\sin^2\angle\bigl(w, q(w)\bigr)} \;\ge\; 2^{-R} .
+# \sqrt{E\sin^2\angle\bigl(w, q(w)\bigr)} \;\ge\; 2^{-\ell} .
 # $$ (eq-rate)
 #
 # For single vectors it says nothing: one that is binary already is at 0°. The geometry behind it:
 # the directions within $\theta$ of a given one are a share of about $\sin^n\theta$ of the sphere,
-# and $2^{nR}$ such shares must sum to one to reach almost all. Codes that come arbitrarily close
+# and $2^{n\ell}$ such shares must sum to one to reach almost all. Codes that come arbitrarily close
 # exist, but they quantize many entries together.
 
 # %%
@@ -349,7 +349,7 @@ glue(axis=angle.loc["an axis"], clipped=angle.loc["half clipped"])
 # Exactly on the line: the squared error of $k$ equal cells is $k^{-2}$ of $E w^2$, an angle of
 # $\arcsin(1/k)$. But the line is the bound for *Gaussian* entries, of all with the same variance
 # the hardest to encode. For uniform ones the Shannon lower bound {cite}`cover2006` is
-# $D \ge \frac{6}{\pi e}\,2^{-2R}$, and at one bit leaves room down to {glue:text}`shannon:.0f`°.
+# $D \ge \frac{6}{\pi e}\,2^{-2\ell}$, and at one bit leaves room down to {glue:text}`shannon:.0f`°.
 # ```
 
 # %% tags=["hide-cell"]

@@ -22,10 +22,10 @@
 # # Checks
 #
 # What a doubter may want to see, and the argument does not need: what single choices of a recipe
-# are worth, what common mistakes cost, and what is lost when latent weights are kept in eight bits.
-# Leaving the clipping away changed the error by {glue:text}`clip` points in {glue:text}`epochs`
-# epochs, and batch norm behind the signs by {glue:text}`norm`; eight bits move no correlation of
-# the network of full width by more than {glue:text}`eight-r:.5f`.
+# are worth, what common mistakes cost, and what is lost when {term}`latent weights <latent weight>`
+# are kept in eight bits. Leaving the clipping away changed the error by {glue:text}`clip` points in
+# {glue:text}`epochs` epochs, and {term}`batch norm` behind the signs by {glue:text}`norm`; eight
+# bits move no correlation of the network of full width by more than {glue:text}`eight-r:.5f`.
 
 # %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
@@ -50,8 +50,8 @@ cifar10 = data.load("cifar10", source=source)
 #
 # From a reference recipe, one thing at a time is changed, and a narrow network is trained again
 # from the same seeds on the same images, which were held out from training
-# ({numref}`fig-ablations`). A standard error from two or three seeds says little; the one shown is
-# pooled over all variants. A published table, made by
+# ({numref}`fig-ablations`). A {term}`standard error` from two or three seeds says little; the one
+# shown is pooled over all variants. A published table, made by
 #
 # ```bash
 # bnn-geometry study ablations --work FOLDER
@@ -88,7 +88,7 @@ show(
 # - **The signs are pooled**, not the real numbers before batch norm: the largest of four fair signs
 #   is $+1$ fifteen times in sixteen.
 # - **Batch norm comes after the signs**: what is binarized are dot products, most of them larger
-#   than one in size, where the straight-through estimator cancels the gradient.
+#   than one in size, where the {term}`straight-through estimator` cancels the gradient.
 
 # %%
 mistakes = summary.loc[list(ablations.MISTAKES)]

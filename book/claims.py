@@ -49,10 +49,10 @@ glue(unexpected=", ".join(unexpected) or "none")
 # %% [markdown]
 # ## How to read a row
 #
-# The disc is the record that speaks most against the claim, hollow where its images are a stand-in;
-# the line through it a 95 % interval; the diamond its null; the dashes the theory; the ticks all
-# records. A click, or the Enter key, opens the claim: its wording, who stated it, its rule, every
-# record, and links to the sentence and the figure that it is about.
+# The disc is the record that speaks most against the claim, hollow where its images are a
+# {term}`stand-in`; the line through it a 95 % interval; the diamond its null; the dashes the
+# theory; the ticks all records. A click, or the Enter key, opens the claim: its wording, who stated
+# it, its rule, every record, and links to the sentence and the figure that it is about.
 #
 # The rules are this book's, fixed since 22 November 2026 while its chapters were written: they were
 # not preregistered. A rule that was changed says when, and what changed it. Each row also has the

@@ -141,9 +141,10 @@ assert measured["disagreement"]["conv1"] > measured["from_angle"]["conv1"]
 # layers and the same images:
 #
 # - *untrained*: the network of the same seed before its first step;
-# - *white inputs*: the cosine of the angle between $w^b$ and $w^c$, which is $r$ if the inputs'
-#   entries are uncorrelated and of one variance;
-# - *dealt anew*: the layer's latent weights dealt among its filters and coordinates, and binarized;
+# - *white inputs*: the cosine of the angle between $w^b$ and $w^c$ ({term}`cosine similarity`),
+#   which is $r$ if the inputs' entries are uncorrelated and of one variance;
+# - *dealt anew*: the layer's {term}`latent weights <latent weight>` dealt among its filters and
+#   coordinates, and binarized;
 # - *shuffled magnitudes*: each filter keeps its signs, and its $|w^c|$ are permuted;
 # - *continuous*: the weights of a hard-tanh network against their signs, which it never used.
 

@@ -20,12 +20,13 @@
 # %% [markdown]
 # # Learning dynamics
 #
-# Section 5.1 of the paper {cite}`anderson2017` argues that training moves a latent vector $u$ until
-# its binarization $f(u)$ is near $v^*$, a minimum of the loss. Its update is exact
-# ({claim}`substituted-gradient`), but it does not settle: entries of $v^*$ above a threshold get
-# their sign and hold it, all others flip for ever, and only the average of their signs tells their
-# size, as in a sigma–delta modulator. In {glue:text}`largest` dimensions $f(u)$ stays
-# {glue:text}`excess:.1f`° further from $v^*$ than the nearest binary vector
+# Section 5.1 of the paper {cite}`anderson2017` argues that training moves a
+# {term}`latent <latent weight>` vector $u$ until its binarization $f(u)$ is near $v^*$, a minimum
+# of the loss. Its update is exact ({claim}`substituted-gradient`), but it does not settle: entries
+# of $v^*$ above a threshold get their sign and hold it, all others flip for ever, and only the
+# average of their signs tells their size, as in a
+# {term}`sigma–delta modulator <sigma–delta modulation>`. In {glue:text}`largest` dimensions $f(u)$
+# stays {glue:text}`excess:.1f`° further from $v^*$ than the nearest binary vector
 # ({claim}`steady-state`); the *last* $f(u)$, which is what a deployed network uses, is
 # {glue:text}`excess-linear:.1f`° off where the step falls linearly to zero, and no better than any
 # other where it falls exponentially. The difference $f(u) - u$ does not act as noise: independent
@@ -135,7 +136,7 @@ assert not by_formula(flows.SIGN).any()
 # $$ (eq-cosine-loss)
 #
 # {numref}`fig-plane` follows it for $v^* = (3, 1)$; $u$ is clipped to $[-1, 1]$ as
-# {term}`latent weights <latent weight>` are. Only four binary directions can be reached.
+# latent weights are. Only four binary directions can be reached.
 
 # %%
 plane = np.array([3.0, 1.0])
@@ -197,15 +198,12 @@ glue(plane_low=low, plane_high=high, plane_share=100 * np.mean(late < (low + hig
 #
 # ## Each entry is a sigma–delta modulator
 #
-# At a binary vector the gradient of each loss on this page has the form
-# $s\,(\tau f(u) - v^*)$. For the squared distance $\lVert v - v^*\rVert^2/2$ both $s$ and $\tau$
-# are one. So an entry moves by
+# At a binary vector the gradient of each loss on this page has the form $s\,(\tau f(u) - v^*)$. For
+# the squared distance $\lVert v - v^*\rVert^2/2$ both $s$ and $\tau$ are one. So with $a$, the step
+# size times $s$, an entry moves by
 #
 # $$
-# \begin{gathered}
-# u_i \leftarrow u_i + a\,\bigl(v_i^* - \tau f(u_i)\bigr), \\
-# a = \eta s .
-# \end{gathered}
+# u_i \leftarrow u_i + a\,\bigl(v_i^* - \tau f(u_i)\bigr) .
 # $$ (eq-modulator)
 #
 # An integrator sums the difference between an input and the fed-back output of a one-bit quantizer.

@@ -49,12 +49,12 @@
 #
 # We take the continuous counterpart of the network of {doc}`training`, at half its width: hard tanh
 # in the place of bin, the same layers, the same epochs. Its weights are replaced by their signs, or
-# by the closest vector of the form $\alpha b$ with $b$ binary {cite}`rastegari2016`,
+# by the closest vector of the form $\alpha_I\,b$ with $b$ binary {cite}`rastegari2016`,
 #
 # $$
 # \begin{gathered}
-# b = \mathrm{bin}(w),\quad \alpha = \frac1n \sum_i |w_i|,\\
-# \text{leaving}\quad \frac{\|w - \alpha b\|^2}{\|w\|^2} = \sin^2\angle(w, b),
+# b = \mathrm{bin}(w),\quad \alpha_I = \frac1n \sum_i |w_i|,\\
+# \text{leaving}\quad \frac{\|w - \alpha_I\,b\|^2}{\|w\|^2} = \sin^2\angle(w, b),
 # \end{gathered}
 # $$ (eq-best-scale)
 #
@@ -155,20 +155,20 @@ glue(scaled=parts.loc[SCALED, "kept"], both=parts.loc[BOTH, "refitted"])
 glue(binary=binary["refitted"], angle=signs["angle"])
 
 # %% [markdown]
-# Signs make every dot product about $1/\alpha$ times as large as batch norm expects, so that the
-# activations saturate. But $\alpha$ does not help either, with {glue:text}`scaled:.0f` %: it is
+# Signs make every dot product about $1/\alpha_I$ times as large as batch norm expects, so that the
+# activations saturate. But $\alpha_I$ does not help either, with {glue:text}`scaled:.0f` %: it is
 # the best scale for the weights, and only for {term}`white` inputs the best for what they compute
 # ({eq}`eq-slope`). Statistics measured again need no scale. The network then bears a turn of its
 # weights by {glue:text}`angle:.0f`°.
 #
 # ## The length of a weight vector means nothing
 #
-# If batch norm measures the variance of what it is given, it divides a filter's scale out again:
+# Where batch norm measures the variance of what it is given, it divides a filter's scale $k$ out:
 #
 # $$
 # \begin{gathered}
-# \frac{\alpha z - \mathrm{E}[\alpha z]}{\sqrt{\mathrm{Var}[\alpha z] + \epsilon}} \\
-# = \frac{z - \mathrm{E}[z]}{\sqrt{\mathrm{Var}[z] + \epsilon/\alpha^2}}.
+# \frac{k\,x\cdot w - \mathrm{E}[k\,x\cdot w]}{\sqrt{\mathrm{Var}[k\,x\cdot w] + \epsilon}} \\
+# = \frac{x\cdot w - \mathrm{E}[x\cdot w]}{\sqrt{\mathrm{Var}[x\cdot w] + \epsilon/k^2}}.
 # \end{gathered}
 # $$ (eq-scale-in-norm)
 #
@@ -259,9 +259,9 @@ assert pairs.loc["magnitudes dealt anew", ["error", "turned_error"]].min() > sig
 
 # %% [markdown]
 # Taking the signs costs {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points more than
-# a random turn by the same angle (one standard error, from the images on which only one of the two
-# is wrong, and from the draws): {glue:text}`turn-verdict`. Magnitudes dealt anew turn the filters
-# by {glue:text}`dealt-angle:.0f`° and cost {glue:text}`dealt-over:+.1f` ±
+# a random turn by the same angle (one {term}`standard error`, from the images on which only one of
+# the two is wrong, and from the draws): {glue:text}`turn-verdict`. Magnitudes dealt anew turn the
+# filters by {glue:text}`dealt-angle:.0f`° and cost {glue:text}`dealt-over:+.1f` ±
 # {glue:text}`dealt-over-se:.1f` against their own null. They are worse than no magnitudes at all,
 # and so is a random turn that far. With the *signs* dealt anew nothing is left.
 #

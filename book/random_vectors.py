@@ -20,9 +20,9 @@
 # and by {glue:text}`limit-gaussian:.0f`° if they are Gaussian, while an independent vector stands
 # at 90° ({claim}`angle-limit`). Both angles gather about these values like $n^{-1/2}$
 # ({claim}`angle-spread`, {claim}`quasi-orthogonal`). That an independent vector is closer to $w$
-# than $w$'s own binarization is therefore rare in few dimensions already: in $n = 27$, the smallest
-# layer of the paper's network, it has probability {glue:text}`closer-27` ({claim}`separation`), and
-# a theorem of four lines says that it falls exponentially.
+# than $w$'s own {term}`binarization` is therefore rare in few dimensions already: in $n = 27$, the
+# smallest layer of the paper's network, it has probability {glue:text}`closer-27`
+# ({claim}`separation`), and a theorem of four lines says that it falls exponentially.
 #
 # Not every direction is near a binary vector: an axis in a thousand dimensions is
 # {glue:text}`axis-1000:.0f`° away from all of them. In a random subspace of few dimensions every
@@ -601,7 +601,7 @@ glue(strict_thousandth=strict_thousandth, strict_27=scientific(strict[27].overla
 # The angle to the binarization still tends to {glue:text}`positive-own:.0f`°: {eq}`eq-limit` knows
 # $|w|$ alone. But the signs are no coin tosses any more, and two such vectors are at
 # {glue:text}`positive-pair:.0f`°, the cosine being $(E w)^2/E w^2 = \frac34$. All of them share one
-# binarization. With the mean subtracted, as batch norm does, they are at
+# binarization. With the mean subtracted, as {term}`batch norm` does, they are at
 # {glue:text}`positive-centred:.0f`° again.
 # ```
 

@@ -82,8 +82,8 @@ for command in runs["command"]:
 # %% [markdown]
 # ## Sizes
 #
-# Each chapter takes its sizes from a *preset*. `smoke` runs everything once, as small as can be,
-# and is what the tests use; `book` is the default; `paper` trains the networks at the paper's
+# Each chapter takes its sizes from a {term}`preset`. `smoke` runs everything once, as small as can
+# be, and is what the tests use; `book` is the default; `paper` trains the networks at the paper's
 # size. `BNN_PRESET=smoke jupyter-book build book/` selects one for the whole book. One chapter runs
 # again with other parameters by `bnn-geometry run-chapter random_vectors -p samples 100000`.
 
@@ -112,11 +112,11 @@ pd.DataFrame(
 # %% [markdown]
 # ## Images
 #
-# The official archives are preferred, then an image folder of the same images, then *stand-ins*:
-# small sets of real images that are installed with scikit-image and scikit-learn. A number measured
-# on a re-encoding or on a stand-in is not a number about CIFAR-10 or MNIST, and the figures say
-# which images they show. `bnn-geometry fetch` downloads the official archives and checks them. This
-# build found:
+# The official archives are preferred, then an image folder of the same images, then
+# {term}`stand-ins <stand-in>`: small sets of real images that are installed with scikit-image and
+# scikit-learn. A number measured on a re-encoding or on a stand-in is not a number about CIFAR-10
+# or MNIST, and the figures say which images they show. `bnn-geometry fetch` downloads the official
+# archives and checks them. This build found:
 
 # %% tags=["nbval-ignore-output"]
 found = [

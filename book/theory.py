@@ -261,7 +261,7 @@ show(
 # remainder $\eta$ of variance $1 - 2/\pi$ that is uncorrelated with $x$, and with every $y$ that
 # is jointly Gaussian with $x$.
 #
-# *Proof.* Write $y = \rho\,(\sigma_y/\sigma)\,x + z$ with $z$ independent of $x$ and of mean zero.
+# *Proof.* Write $y = \rho\,(\sigma_y/\sigma)\,x + y'$ with $y'$ independent of $x$, of mean zero.
 # Then $E[\mathrm{sign}(x)\,y] = \rho\,(\sigma_y/\sigma)\,E|x|$, and $E|x| = \sigma\sqrt{2/\pi}$.
 # For the remainder, $E[\eta\,y] = E[\mathrm{sign}(x)\,y] - B\,E[xy] = 0$, since $E[xy] =
 # \rho\,\sigma\sigma_y$; take $y = x$ for the first claim. Its variance is $1 - B^2\sigma^2$. ∎
@@ -488,13 +488,13 @@ show(
 # ## The same for activations
 #
 # The paper makes the same prediction for activations, $w^b\cdot x^c \sim w^b\cdot x^b$
-# ({claim}`activations`). Let $x^c$ be Gaussian with mean zero, unit variances and correlation
-# matrix $R$. By both theorems
+# ({claim}`activations`). Let $x^c$ be Gaussian with mean zero, unit variances and covariance
+# $\Sigma$. By both theorems
 #
 # $$
 # \begin{gathered}
 # \mathrm{corr}(w\cdot x^c,\, w\cdot x^b) \\
-# = \sqrt{\frac{w^T R\, w}{w^T \arcsin(R)\, w}} ,
+# = \sqrt{\frac{w^T \Sigma\, w}{w^T \arcsin(\Sigma)\, w}} ,
 # \end{gathered}
 # $$ (eq-activations)
 #

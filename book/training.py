@@ -28,8 +28,8 @@
 # # Training
 #
 # Networks whose weights and hidden activations are all ±1 train by ordinary gradient descent, on
-# continuous *latent* weights of which the network sees only the signs ({claim}`ste`). The paper's
-# convolutional network, at its full width, reached a test error of {glue:text}`wide-error:.1f` % on
+# continuous {term}`latent weights <latent weight>` of which the network sees only the signs
+# ({claim}`ste`). The paper's convolutional network, at its full width, reached a test error of {glue:text}`wide-error:.1f` % on
 # {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs. That is far from the
 # {glue:text}`theirs-error:.1f` % of the original code in {glue:text}`original-epochs` epochs. Its
 # step was {glue:text}`step-ratio:.0f` times the original's, and in its widest layers at least
@@ -40,7 +40,7 @@
 #
 # ## Two functions where there was one
 #
-# Each {term}`binary weight <latent weight>` $w^b$ has a continuous companion $w^c$. The network
+# Each binary weight $w^b$ has a continuous companion $w^c$. The network
 # computes with
 #
 # $$
