@@ -50,6 +50,9 @@ INLINE: dict[str, type[nodes.Element]] = {
     "sub": nodes.subscript,
 }
 
+ICON = re.compile(r'<span aria-hidden="true">.*?</span>\s*')
+"""Stands beside its word; fonts of TeX lack some."""
+
 EMPTY = {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}
 """Elements of HTML that are never closed."""
 
@@ -96,7 +99,7 @@ def _element(tag: str, attributes: dict[str, str]) -> nodes.Element:
     if tag == "a":
         address = attributes.get("href", "")
         return nodes.reference("", "", refuri=within(address), internal=True)
-    if "verdict" in attributes.get("class", ""):
+    if "verdict" in attributes.get("class", "").split():
         return nodes.emphasis()
     return {**BLOCKS, **INLINE}.get(tag, nodes.container)()
 
@@ -115,7 +118,7 @@ def within(address: str) -> str:
 def as_nodes(html: str) -> list[nodes.Node]:
     """What HTML says, as a document's nodes; empty where it holds nothing that can be printed."""
     reader = _Reader()
-    reader.feed(html)
+    reader.feed(ICON.sub("", html))
     if not reader.root.astext().strip():
         return []
     for found in list(reader.root.findall(nodes.container)):
