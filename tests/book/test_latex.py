@@ -26,7 +26,12 @@ CHAPTER = """\
 # # Everything once
 #
 # A σ ≤ √2 in {numref}`fig-line`, {numref}`fig-two-angles` and {numref}`fig-last`; {claim}`ste`.
-# There are {glue:text}`many:.1f`.
+# There are {glue:text}`many:.1f`, by {ref}`the theorem <theorem-line>`.
+#
+# :::{admonition} Theorem
+# :name: theorem-line
+# It rises.
+# :::
 
 # %% tags=["parameters"]
 preset = "book"  # sizes
@@ -111,7 +116,8 @@ def test_latex_has_the_figures_and_a_form_for_what_a_browser_shows(latex):
         assert (latex / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     captions = re.findall(r"\\caption\{(.*?)\}\\label", text)
     assert captions[0].startswith("A line, of slope −1 ≤ σ.")
-    assert "are \\DUrole{pasted-text}{−2.5}." in text
+    assert "are \\DUrole{pasted-text}{−2.5}, by" in text
+    assert r"\label{\detokenize{claims:theorem-line}}" in text
     # the table as one, not as aligned text
     assert re.search(r"fc\\_1.*&\s*\\sphinxAtStartPar\s+2\.00", text, re.S)
     assert "Animation: a dot that moves." in text
@@ -119,7 +125,7 @@ def test_latex_has_the_figures_and_a_form_for_what_a_browser_shows(latex):
     assert r"\label{\detokenize{claims:said-ste}}" in text
     assert r"\label{\detokenize{claims:claim-ste}}" in text
     assert text.count(r"\hyperref[\detokenize{claims:claim-ste}]") == 2
-    assert r"\hyperref[\detokenize{claims:said-ste}]" in text
+    assert r"\hyperref[\detokenize{training:said-ste}]" in text  # its own chapter's page
     assert text.count(r"\begin{itemize}") == 2  # the board's verdicts and its tally
     assert not re.search(r"claims\.html|<svg|<details|text/html", text)
 

@@ -28,11 +28,9 @@ UNPRINTED = {"button", "input", "label", "script", "style", "svg"}
 
 BLOCKS: dict[str, type[nodes.Element]] = {
     "blockquote": nodes.block_quote,
-    "dd": nodes.definition,
     "details": nodes.container,
     "div": nodes.container,
-    "dl": nodes.definition_list,
-    "dt": nodes.term,
+    "dl": nodes.line_block,
     "li": nodes.list_item,
     "p": nodes.paragraph,
     "summary": nodes.paragraph,
@@ -43,6 +41,8 @@ BLOCKS: dict[str, type[nodes.Element]] = {
 INLINE: dict[str, type[nodes.Element]] = {
     "b": nodes.strong,
     "code": nodes.literal,
+    "dd": nodes.inline,
+    "dt": nodes.strong,
     "em": nodes.emphasis,
     "span": nodes.inline,
     "strong": nodes.strong,
@@ -174,18 +174,17 @@ def _row(found: nodes.Element) -> nodes.row:
 
 
 def _arrange(root: nodes.Element) -> None:
-    # what LaTeX's writer expects: texts in paragraphs, a term with its definition in one item
-    for node in list(root.findall(nodes.definition_list)):
-        items, children = [], list(node.children)
-        for term, definition in zip(children[::2], children[1::2], strict=True):
-            items.append(nodes.definition_list_item("", term, definition))
+    # what LaTeX's writer expects: texts in paragraphs; and a term before what is said of it
+    for node in list(root.findall(nodes.line_block)):
+        terms, children = [], list(node.children)
+        for term, said in zip(children[::2], children[1::2], strict=True):
+            terms.append(nodes.line("", "", term, nodes.Text(": "), said))
         node.children = []
-        node += items
-    for kind in (nodes.definition, nodes.list_item):
-        for node in list(root.findall(kind)):
-            if not any(isinstance(child, nodes.paragraph) for child in node.children):
-                node.children = [nodes.paragraph("", "", *node.children)]
-                node.children[0].parent = node
+        node += terms
+    for node in list(root.findall(nodes.list_item)):
+        if not any(isinstance(child, nodes.paragraph) for child in node.children):
+            node.children = [nodes.paragraph("", "", *node.children)]
+            node.children[0].parent = node
     for node in list(root.findall(nodes.paragraph)):
         if node.get("tag") == "summary":
             _line(node)
@@ -229,6 +228,10 @@ class PrintedForms(SphinxPostTransform):
             bundle = node.parent.parent
             if node.get("format") == "html" and _holds(bundle, "mime_bundle"):
                 self._print(bundle, node.astext())
+        for node in list(self.document.findall(nodes.Admonition)):
+            if isinstance(node, nodes.Element) and node["ids"]:  # a theorem that is referred to
+                node.parent.insert(node.parent.index(node), nodes.target(ids=node["ids"]))
+                node["ids"] = []
         for link in self.document.findall(nodes.reference):
             if "claim" in link["classes"]:
                 link["refuri"] = within(link["refuri"])
