@@ -1,5 +1,6 @@
 """What a chapter hands to its page."""
 
+import base64
 import json
 import math
 import re
@@ -49,6 +50,9 @@ def test_a_figure_carries_its_texts_and_the_same_figure_is_the_same_bytes(displa
     text = svg(displayed, figure())
     [(data, metadata)] = displayed
     assert data["text/plain"] == "Figure: fig-line"
+    pdf = base64.b64decode(metadata["bnn_geometry"].pop("pdf"))
+    assert pdf.startswith(b"%PDF")
+    assert not re.search(rb"CreationDate|Matplotlib v", pdf)
     assert metadata == {
         "bnn_geometry": {
             "figure": {"name": "fig-line", "caption": "A *line*."},

@@ -77,6 +77,16 @@ filters.show_filters(
 
 # %% [markdown]
 # See {numref}`fig-filters`.
+
+# %%
+from IPython.display import display
+from bnn_geometry.book import ledger, ledger_page
+
+display({"text/html": ledger_page.board(ledger.ledger("smoke"))}, raw=True)
+
+# %%
+play = '<div><input type="checkbox" id="play"> <label for="play">Play</label></div>'
+display({"text/html": play}, raw=True)
 """
 
 
@@ -262,3 +272,26 @@ def test_print_and_pages_without_scripts_show_the_static_picture(visit):
     page.emulate_media(media="screen")
     assert seen(page) == (True, False)
     assert seen(visit("chapter.html", java_script_enabled=False).page) == (False, True)
+
+
+def test_print_has_figures_no_taller_than_half_a_page_and_nothing_to_switch_on(visit):
+    page = visit("chapter.html").page
+    control, label = page.locator("#play"), page.locator("label[for=play]")
+    assert control.is_visible()
+    page.emulate_media(media="print")
+    assert not control.is_visible()
+    assert not label.is_visible()
+    for picture in page.locator("figure img").all():
+        assert picture.bounding_box()["height"] <= 12.5 / 2.54 * 96 + 1
+
+
+def test_the_board_is_read_in_the_dark(visit):
+    page = visit("chapter.html", color_scheme="dark").page
+    below = page.locator(".text_html:has(.board)").evaluate("e => getComputedStyle(e).background")
+    assert below.startswith("rgba(0, 0, 0, 0)")  # the page's own, to which the letters are light
+    board = page.locator(".board")
+    for verdict in page.locator(".board .verdict").all()[:3]:  # no word runs into the next
+        title = verdict.locator("xpath=../a").bounding_box()
+        box = verdict.bounding_box()
+        assert box["x"] + box["width"] < title["x"]
+    assert board.evaluate("e => e.scrollWidth <= e.clientWidth")

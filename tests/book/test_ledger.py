@@ -159,6 +159,21 @@ def test_the_page_shows_no_markup_of_its_texts(judged):
     assert '<a href="one.html#said-x">' in page
 
 
+def test_what_every_record_shares_is_said_once_and_an_empty_column_not_at_all(judged):
+    note = Record("x", 3.0, null=1.0, against="a stranger", uncertainty=0.1)
+    page = ledger_page.as_html([judged(note, replace(note, measured=2.0, note="second"))])
+    assert "In every row, which null: a stranger; from: this build; images: simulation." in page
+    assert re.findall(r"<th\b[^>]*>(.*?)</th>", page) == ["what", "measured", "null"]
+    assert page.count("a stranger") == 3  # there, and in the claim's line for eye and ear
+    one = ledger_page.as_html([judged(note)])
+    assert "In every row" not in one
+    assert '<td class="words">a stranger</td>' in one
+    # of a name with letters, the words
+    stated = replace(CLAIM, stated_by="P; the angle D (uniform), A", where="section 2")
+    said = "the paper; the angle by this book (uniform), its authors&#x27; code or longer version"
+    assert f"{said}; section 2" in ledger_page.as_html([judged(note, known=(stated,))])
+
+
 def test_the_verdicts_are_the_expected_ones():
     """By the reference notebooks, executed at preset smoke on the stand-ins."""
     rows = ledger.ledger(PRESET, folder=NOTEBOOKS)

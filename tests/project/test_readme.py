@@ -6,8 +6,10 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 from notebooks_under_test import ROOT
 
 import bnn_geometry as bg
@@ -57,6 +59,20 @@ def test_every_make_target_shown_is_one():
 def test_the_two_commands_come_first():
     first = [c for c in COMMANDS if c][:2]
     assert first == [["make", "book"], ["make", "test"]]
+
+
+def test_the_latex_that_is_told_of_is_the_one_that_is_made():
+    # tests/book/test_latex.py makes it, of a small book with these settings
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    name = config["latex"]["latex_documents"]["targetname"]
+    told = [line.split() for line in README.splitlines() if "--builder latex" in line]
+    assert told == [f"jupyter-book build book/ --builder latex # book/_build/latex/{name}".split()]
+    assert ["cd", "book/_build/latex", "&&", "make"] in COMMANDS
+    assert f"# {Path(name).stem}.pdf" in README
+    assert config["latex"]["latex_engine"] == "xelatex"
+    assert "needs XeLaTeX" in README
+    assert config["sphinx"]["config"]["latex_use_xindy"] is False
+    assert "makeindex" in README
 
 
 def test_the_presets_are_those_of_the_package():

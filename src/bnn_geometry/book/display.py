@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Mapping
@@ -76,6 +77,8 @@ def show(
 ) -> None:
     """Show a figure in a notebook; in the book it becomes a numbered figure.
 
+    Its PDF, which LaTeX draws, lies in the output's metadata: there it is no second picture.
+
     Parameters
     ----------
     figure : Figure
@@ -98,10 +101,16 @@ def show(
             raise ValueError(f"A figure needs a {what}.")
     if origin:
         caption = f"{caption} {origin.line}".strip()
-    buffer = io.StringIO()
+    buffer, pdf = io.StringIO(), io.BytesIO()
+    undated = {"CreationDate": None, "Creator": None, "Producer": None}
     with mpl.rc_context(STYLE):  # the salt that makes the same figure the same file
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    options = {"figure": {"name": name, "caption": caption}, "image": {"alt": alt}}
+        figure.savefig(pdf, format="pdf", metadata=undated)
+    options = {
+        "figure": {"name": name, "caption": caption},
+        "image": {"alt": alt},
+        "pdf": base64.b64encode(pdf.getvalue()).decode(),
+    }
     display(
         {"image/svg+xml": buffer.getvalue(), "text/plain": f"Figure: {name}"},
         raw=True,

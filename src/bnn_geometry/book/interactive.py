@@ -266,8 +266,11 @@ class FigureWithData:
     kind: str
     data: str
 
-    def savefig(self, file: io.StringIO, **options: Any) -> None:
-        """As that of the figure, to an SVG."""
+    def savefig(self, file: io.StringIO | io.BytesIO, **options: Any) -> None:
+        """As that of the figure; an SVG gets the data."""
+        if not isinstance(file, io.StringIO):
+            self.figure.savefig(file, **options)
+            return
         buffer = io.StringIO()
         self.figure.savefig(buffer, **options)
         body, end, rest = buffer.getvalue().rpartition("</svg>")

@@ -95,38 +95,58 @@ def strip(shown: Record, records: Sequence[Record]) -> str:
     )
 
 
-def _record_row(entry: Record, quantity: str) -> str:
+TEXTS = ("what", "which null", "from", "images")
+"""Columns of the records that hold words; the others hold numbers."""
+
+
+def _record_cells(entry: Record, quantity: str) -> dict[str, str]:
     def number(value: float | None) -> str:
         return "" if value is None else format_number(value, entry.uncertainty)
 
-    cells = [
-        marked_up(entry.note) or marked_up(quantity),
-        marked_up(format_value(entry.measured, entry.uncertainty)),
-        number(entry.null),
-        marked_up(entry.against),
-        number(entry.theory),
-        f"<code>{html.escape(entry.run)}</code>" if entry.run else "this build",
-        marked_up(entry.data) or "simulation",
-    ]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return {
+        "what": marked_up(entry.note) or marked_up(quantity),
+        "measured": marked_up(format_value(entry.measured, entry.uncertainty)),
+        "null": number(entry.null),
+        "which null": marked_up(entry.against),
+        "theory": number(entry.theory),
+        "from": f"<code>{html.escape(entry.run)}</code>" if entry.run else "this build",
+        "images": marked_up(entry.data) or "simulation",
+    }
 
 
 def _records_table(records: Sequence[Record], quantity: str) -> str:
-    heads = ("what", "measured", "null", "which null", "theory", "from", "images")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    body = "".join(_record_row(entry, quantity) for entry in records)
+    rows = [_record_cells(entry, quantity) for entry in records]
+    values = {name: {cells[name] for cells in rows} for name in rows[0]}
+    # what is the same in every record is said once, and a column of nothing not at all
+    shared = [name for name in TEXTS[1:] if len(values[name]) == 1 and len(rows) > 1]
+    heads = [name for name in values if name not in shared and values[name] != {""}]
+    said = [f"{name}: {rows[0][name]}" for name in shared if rows[0][name]]
+
+    def cell(tag: str, name: str, text: str) -> str:
+        kind = ' class="words"' if name in TEXTS else ""
+        scope = ' scope="col"' if tag == "th" else ""
+        return f"<{tag}{scope}{kind}>{text}</{tag}>"
+
+    head = "".join(cell("th", name, name) for name in heads)
+    body = "".join(
+        f"<tr>{''.join(cell('td', name, cells[name]) for name in heads)}</tr>" for cells in rows
+    )
     return (
-        '<div class="table-scroll" tabindex="0" role="region" aria-label="Records">'
+        (f'<p class="shared">In every row, {"; ".join(said)}.</p>' if said else "")
+        + '<div class="table-scroll" tabindex="0" role="region" aria-label="Records">'
         f'<table class="dataframe"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
 
 def _stated_by(claim: Claim) -> str:
-    letters = re.findall(r"\b[A-Z]\b", claim.stated_by)
-    words = " and ".join(STATED_BY[letter] for letter in dict.fromkeys(letters))
-    remark = f" ({claim.stated_by})" if claim.stated_by not in STATED_BY else ""
-    return f"{words}{remark}" + (f", {claim.where}" if claim.where else "")
+    # "P; the constant D" is "the paper; the constant by this book"
+    said = re.sub(
+        r"(?<=[a-z])( [PAD]\b)|\b([PAD])\b",
+        lambda m: f" by {STATED_BY[m[1][1]]}" if m[1] else STATED_BY[m[2]],
+        claim.stated_by,
+    )
+    return said + (f"; {claim.where}" if claim.where else "")
 
 
 def _fold(row: Row) -> str:

@@ -24,7 +24,8 @@ def place_notes(page: dict[str, Any]) -> dict[str, Any]:
             if "claim" in noted:
                 continue
             if noted:
-                cell["metadata"]["mystnb"] = noted
+                options = {name: value for name, value in noted.items() if name != "pdf"}
+                cell["metadata"]["mystnb"] = options
             shown.append(output)
         if "outputs" in cell:
             cell["outputs"] = shown
