@@ -2,7 +2,7 @@ r"""Weights of three values, −1, 0 and +1, in the place of a network's binary 
 
 A weight is 0 where its latent is at most :math:`\Delta` in size, and a sign elsewhere. Both rules
 take :math:`\Delta` from the mean size of the layer's latents: 0.7 of it in ternary weight networks
-(Li and Liu 2016), half of it in BitNet b1.58 (Ma et al. 2024, "absmean", which rounds w/mean|w|).
+(Li et al. 2016), half of it in BitNet b1.58 (Ma et al. 2024, "absmean", which rounds w/mean|w|).
 
 Both multiply the result by a scale for the whole layer. Here there is none: the batch norm that
 follows every layer divides it out again, but for its ε.
