@@ -14,7 +14,7 @@ from torch import nn
 
 from bnn_geometry import training
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks import packed
+from bnn_geometry.networks import bits, packed, packing
 from bnn_geometry.networks.inference import inference
 from bnn_geometry.networks.layers import (
     BinaryActivation,
@@ -35,7 +35,7 @@ def expected(network, x):
 
 
 def agree(network, x):
-    assert torch.equal(packed.pack(network)(x), expected(network, x))
+    assert torch.equal(packing.pack(network)(x), expected(network, x))
 
 
 def norm(draw, kind, units):
@@ -112,7 +112,7 @@ def test_a_threshold_is_where_the_norm_itself_turns():
     table = [(1, 0.5, 0), (-1, 0.5, 0), (0, 1, 5), (0, 0, 5), (1, 0, 3), (1e-3, -9, 0)]
     scale, bias, mean = (torch.tensor(x).float() for x in zip(*table, strict=True))
     last = packed.LastNorm(scale, bias, mean, torch.ones(6), 0.0)
-    threshold, falling = packed.fold(last, 7)
+    threshold, falling = packing.fold(last, 7)
     z = np.arange(-7, 8)
     on = (z[:, None] >= threshold) ^ falling
     by_hand = [z >= 0, z <= 0, z >= -7, z > 7, z > 3, z > 7]
@@ -123,7 +123,7 @@ def test_a_threshold_is_where_the_norm_itself_turns():
 def test_real_thresholds_part_neighbouring_floats():
     scale = torch.tensor([0.3, -0.3, 0.0])
     last = packed.LastNorm(scale, torch.tensor([0.1, 0.1, 1.0]), scale, torch.ones(3), 1e-4)
-    threshold, falling = packed.fold(last, np.inf)
+    threshold, falling = packing.fold(last, np.inf)
     for z in (threshold, np.nextafter(threshold, np.float32(-1e38))):
         on = (z >= threshold) ^ falling
         turns = last(torch.from_numpy(z)[None])[0] > 0
@@ -137,29 +137,29 @@ def test_real_thresholds_part_neighbouring_floats():
 def test_mismatches_are_counted(n):
     generator = np.random.default_rng(0)
     x, w = generator.random((300, n)) < 0.5, generator.random((130, n)) < 0.5
-    found = packed.mismatches(packed.to_words(x), packed.to_words(w))
+    found = bits.mismatches(bits.to_words(x), bits.to_words(w))
     np.testing.assert_array_equal(found, (x[:, None] != w).sum(-1))
 
 
 def test_counts_beyond_sixteen_bits():
     x = np.ones((1, 1100), np.uint64) * np.uint64(2**64 - 1)
-    assert packed.mismatches(x, ~x) == 64 * 1100
+    assert bits.mismatches(x, ~x) == 64 * 1100
 
 
 @each_kind
 def test_file_holds_an_eighth_of_a_byte_for_each_weight(kind, tmp_path):
     network, images = make(kind)
     x = images.float() * 2 / 255 - 1
-    made = packed.pack(network)
+    made = packing.pack(network)
     packed.save(made, tmp_path / "packed.safetensors")
     again = packed.load(tmp_path / "packed.safetensors")
     assert torch.equal(again(x), expected(network, x))
     weights = [x.weight.numel() for x in weight_layers(network).values()]
     assert made.weight_bytes == sum(math.ceil(n / 8) for n in weights)
     held = load_file(tmp_path / "packed.safetensors")
-    bits = [x for name, x in held.items() if name.endswith("bits")]
-    assert {x.dtype for x in bits} == {torch.uint8}
-    assert sum(x.numel() for x in bits) == made.weight_bytes
+    weights = [x for name, x in held.items() if name.endswith("bits")]
+    assert {x.dtype for x in weights} == {torch.uint8}
+    assert sum(x.numel() for x in weights) == made.weight_bytes
     packed.save(again, tmp_path / "again.safetensors")
     first, second = (tmp_path / f"{name}.safetensors" for name in ("packed", "again"))
     assert first.read_bytes() == second.read_bytes()
@@ -167,14 +167,14 @@ def test_file_holds_an_eighth_of_a_byte_for_each_weight(kind, tmp_path):
 
 def test_full_width_network_takes_a_thirty_second_on_the_disk(tmp_path):
     network = training.published_run("mnist-mlp-fast-w0.5-s1").network()
-    packed.save(packed.pack(network), tmp_path / "packed.safetensors")
+    packed.save(packing.pack(network), tmp_path / "packed.safetensors")
     floats = 4 * sum(x.weight.numel() for x in weight_layers(network).values())
     assert floats / 33 < (tmp_path / "packed.safetensors").stat().st_size < floats / 29
 
 
 def refused(network, message):
     with pytest.raises(UserError, match=message):
-        packed.pack(network)
+        packing.pack(network)
 
 
 def test_what_cannot_be_packed_is_refused():
@@ -199,13 +199,15 @@ def test_what_cannot_be_packed_is_refused():
 
 def test_input_that_does_not_fit_is_a_sentence():
     network, _ = make("convnet")
-    made = packed.pack(network)
+    made = packing.pack(network)
     with pytest.raises(UserError, match="takes float32 on the CPU, not"):
         made(torch.zeros(1, 3, 32, 32).double())
     with pytest.raises(UserError, match=r"cannot be run on an input of shape \(1, 4, 32, 32\)"):
         made(torch.zeros(1, 4, 32, 32))
     with pytest.raises(UserError, match="What enters layer fc1 has"):
         made(torch.zeros(1, 3, 48, 48))
+    with pytest.raises(UserError, match="conv3 is 0x0 pixels, fewer than its filters"):
+        made(torch.zeros(1, 3, 1, 1))
     with pytest.raises(UserError, match="no images"):
         made(torch.zeros(0, 3, 32, 32))
 
@@ -217,10 +219,10 @@ def test_file_of_another_kind_is_a_sentence(tmp_path):
     save_file({"a": torch.zeros(1)}, file)
     with pytest.raises(UserError, match="is no packed network"):
         packed.load(file)
-    packed.save(packed.pack(make("mlp")[0]), file)
+    packed.save(packing.pack(make("mlp")[0]), file)
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])
     with pytest.raises(UserError, match="cannot be read as a packed network"):
         packed.load(file)
     with pytest.raises(UserError, match="could not be written"):
-        packed.save(packed.pack(make("mlp")[0]), tmp_path / "none" / "file")
+        packed.save(packing.pack(make("mlp")[0]), tmp_path / "none" / "file")

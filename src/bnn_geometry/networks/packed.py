@@ -1,22 +1,20 @@
 r"""A binary network with one bit for each weight, and dot products that count bits.
 
 For two vectors of n signs, written as bits, :math:`x\cdot w = n - 2\,\mathrm{popcount}(x\oplus w)`
-(Courbariaux et al. 2016, section 1). Zeros that pad a convolution are no signs: their bits are 0,
+(Courbariaux et al. 2016). Zeros that pad a convolution are no signs: their bits are 0,
 what they add to the count is the number of ones of the weights that lie outside, and it is taken
 off again.
 
-A hidden unit needs of its batch norm only where it changes its sign, one threshold. The batch norm
-itself is asked, at one value after another, so that also its rounding errors are those of the
-float32 network. The images are real numbers: the first layer is torch's own, with weights that are
-unpacked for it. The last batch norm is torch's own too. So the class scores are those of the
-float32 network, to the last bit, as long as torch adds up integers exactly, below 2²⁴, and computes
-the first layer of the same batch in the same way.
+Of a hidden layer's batch norm one threshold for each unit is left
+(:mod:`bnn_geometry.networks.packing`). The images are real numbers: the first layer is torch's own,
+with weights that are unpacked for it. The last batch norm is torch's own too. So the class scores
+are those of the float32 network, to the last bit, as long as torch adds up integers exactly, below
+2²⁴, and computes the first layer of the same batch in the same way.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,21 +24,16 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from bnn_geometry import storage
 from bnn_geometry.errors import UserError
+from bnn_geometry.networks.bits import mismatches, patches, pooled, to_words
 from bnn_geometry.networks.inference import full_precision
-from bnn_geometry.networks.layers import BinaryActivation, BinaryConv2d, BinaryLinear
-from bnn_geometry.networks.models import MLP, ConvNet
-from bnn_geometry.networks.straight_through import binarize
 
 IMAGES = 16
 """Images that go through the hidden layers at once: what bounds the memory."""
-
-CELLS = 1 << 15
-"""Words compared at once: with their counts they stay in a processor's cache."""
 
 _FORMAT = "bnn-geometry packed 1"
 
@@ -115,72 +108,23 @@ class PackedLayer:
             return self.fan_in - 2 * mismatches(to_words(x), self.words)
         units, channels, *kernel = self.shape
         (top, left), (down, right) = self.padding, self.stride
-        padded = np.pad(to_words(x), ((0, 0), (top, top), (left, left), (0, 0)))
-        patches = _patches(padded, kernel, (down, right))
-        rows, columns = patches.shape[1:3]
-        inside = np.pad(
-            np.ones((1, *x.shape[1:3], 1), bool), ((0, 0), (top, top), (left, left), (0, 0))
-        )
-        inside = _patches(inside, kernel, (down, right)).reshape(rows * columns, -1)
+        margin = ((0, 0), (top, top), (left, left), (0, 0))
+        padded = np.pad(to_words(x), margin)
+        if min(np.subtract(padded.shape[1:3], kernel)) < 0:
+            raise UserError(
+                f"What enters layer {self.name} is {x.shape[1]}x{x.shape[2]} pixels, fewer than "
+                "its filters: the images are too small for this network."
+            )
+        windows = patches(padded, kernel, (down, right))
+        rows, columns = windows.shape[1:3]
+        image = np.pad(np.ones((1, *x.shape[1:3], 1), bool), margin)
+        inside = patches(image, kernel, (down, right)).reshape(rows * columns, -1)
         # n and the count of the part of each filter that lies within the image
         signs = channels * inside.sum(1)[:, None]
         outside = (~inside).astype(np.int64) @ self._ones
-        counted = mismatches(patches.reshape(len(x) * rows * columns, -1), self.words)
+        counted = mismatches(windows.reshape(len(x) * rows * columns, -1), self.words)
         z = (signs + 2 * outside).astype(np.int32) - 2 * counted.reshape(len(x), -1, units)
         return z.reshape(len(x), rows, columns, units)
-
-
-def to_words(bits: np.ndarray) -> np.ndarray:
-    """Bits of shape (..., n) → (..., ⌈n/64⌉) of uint64; what is appended is 0."""
-    packed = np.packbits(bits, axis=-1)
-    missing = -packed.shape[-1] % 8
-    if missing:
-        packed = np.pad(packed, [(0, 0)] * (packed.ndim - 1) + [(0, missing)])
-    return np.ascontiguousarray(packed).view(np.uint64)
-
-
-def mismatches(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """popcount(x ⊕ w): in how many bits each row of x differs from each of w.
-
-    Parameters
-    ----------
-    x : ndarray of uint64, shape (rows, words)
-    w : ndarray of uint64, shape (units, words)
-
-    Returns
-    -------
-    ndarray of int32, shape (rows, units)
-    """
-    found = np.empty((len(x), len(w)), np.int32)
-    columns = np.ascontiguousarray(w.T)
-    step = max(1, CELLS // len(w))
-    for start in range(0, len(x), step):
-        block = x[start : start + step]
-        differing = np.empty((len(block), len(w)), np.uint64)
-        count = np.empty(differing.shape, np.uint8)
-        total = np.zeros(differing.shape, np.uint16 if 64 * len(columns) < 1 << 16 else np.uint32)
-        for word, column in zip(block.T, columns, strict=True):
-            np.bitwise_xor(word[:, None], column, out=differing)
-            np.bitwise_count(differing, out=count)
-            total += count
-        found[start : start + step] = total
-    return found
-
-
-def _patches(x: np.ndarray, kernel: list[int], stride: tuple[int, int]) -> np.ndarray:
-    # (batch, height, width, k) → (batch, rows, columns, kernel height, kernel width, k)
-    windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
-    return np.moveaxis(windows[:, :: stride[0], :: stride[1]], 3, -1)
-
-
-def _pooled(z: np.ndarray, side: int) -> np.ndarray:
-    # largest in each square; what is left over at the edge takes no part, as in torch
-    if side == 1:
-        return z
-    batch, height, width, units = z.shape
-    height, width = height // side, width // side
-    z = z[:, : height * side, : width * side]
-    return z.reshape(batch, height, side, width, side, units).max((2, 4))
 
 
 @dataclass(frozen=True)
@@ -202,7 +146,8 @@ class LastNorm:
 
 @dataclass(frozen=True)
 class PackedNetwork:
-    """A binary network whose weights take a bit each; made by :func:`pack` or :func:`load`.
+    """A binary network whose weights take a bit each; made by
+    :func:`~bnn_geometry.networks.packing.pack` or :func:`load`.
 
     Attributes
     ----------
@@ -245,7 +190,7 @@ class PackedNetwork:
                         f"What enters layer {layer.name} has {some.shape[-1]} entries and not "
                         f"{layer.shape[1]}: the images are of another size than the network's."
                     )
-                z = _pooled(layer.dot(some), layer.pool)
+                z = pooled(layer.dot(some), layer.pool)
                 some = z if layer.threshold is None else layer.binarized(z)
             scores.append(some)
         z = np.concatenate(scores).astype(np.float32)
@@ -274,167 +219,6 @@ class PackedNetwork:
             ) from error
         z = z.numpy()
         return layer.binarized(z if z.ndim == 2 else np.moveaxis(z, 1, -1))
-
-
-def pack(network: nn.Module) -> PackedNetwork:
-    """Pack a binary network.
-
-    Parameters
-    ----------
-    network : ConvNet, MLP or Sequential
-        In float32. Weight layers, each followed by a batch norm, before it perhaps a max pool, and
-        after it (but for the last) a binary activation; anywhere Flatten and Dropout, which does
-        nothing.
-
-    Raises
-    ------
-    UserError
-        If it is another kind of network, its weights or activations are not signs, or there is
-        something else between them.
-    """
-    if not isinstance(network, ConvNet | MLP | nn.Sequential):
-        raise UserError(
-            f"Only a ConvNet, an MLP or a Sequential can be packed, not {type(network).__name__}: "
-            "of others it is not known what they do between their layers."
-        )
-    modules = [
-        (name, module)
-        for name, module in network.named_children()
-        if not isinstance(module, nn.Flatten | nn.Dropout)
-    ]
-    layers: list[PackedLayer] = []
-    norm: LastNorm | None = None
-    while modules:
-        if norm is not None:
-            raise UserError(f"After a batch norm without binary activation comes {modules[0][0]}.")
-        layer = _packed_layer(*modules.pop(0))
-        if modules and isinstance(modules[0][1], nn.MaxPool2d) and len(layer.shape) == 4:
-            layer = replace(layer, pool=_side(*modules.pop(0)))
-        if not modules or not isinstance(modules[0][1], nn.BatchNorm1d | nn.BatchNorm2d):
-            raise UserError(
-                f"After layer {layer.name} comes {modules[0][0] if modules else 'nothing'} and no "
-                "batch norm: this network cannot be packed."
-            )
-        last = _last_norm(*modules.pop(0), layer)
-        if modules and isinstance(modules[0][1], BinaryActivation):
-            modules.pop(0)
-            real = not layers
-            threshold, falling = fold(last, np.inf if real else layer.fan_in)
-            layers.append(replace(layer, threshold=threshold, falling=falling))
-        else:
-            layers.append(layer)
-            norm = last
-    if norm is None or len(layers) < 2 or len(layers[-1].shape) != 2:
-        raise UserError(
-            "A network to be packed has at least two weight layers, and ends in a linear one with "
-            "a batch norm."
-        )
-    return PackedNetwork(tuple(layers), norm)
-
-
-def _packed_layer(name: str, module: nn.Module) -> PackedLayer:
-    if type(module) not in (BinaryLinear, BinaryConv2d):
-        raise UserError(
-            f"{name} is a {type(module).__name__} where a layer of binary weights should stand: "
-            "this network cannot be packed."
-        )
-    weight = module.weight.detach()
-    if weight.dtype != torch.float32:
-        raise UserError(f"Layer {name} computes in {weight.dtype}: only float32 can be packed.")
-    signs = binarize(weight)
-    if not torch.equal(module.forward_weight(weight.dtype).detach(), signs):
-        raise UserError(
-            f"Layer {name} computes with something else than the signs of its weights: a "
-            "continuous or ternary network cannot be packed."
-        )
-    stride, padding = (1, 1), (0, 0)
-    if isinstance(module, BinaryConv2d):
-        stride, padding = module.stride, module.padding
-        plain = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
-        if not plain or isinstance(padding, str):
-            raise UserError(
-                f"Layer {name} has groups, dilation or a padding other than a number of zeros: it "
-                "cannot be packed."
-            )
-    bits = np.packbits(signs.movedim(1, -1).numpy(force=True) > 0)
-    return PackedLayer(name, tuple(weight.shape), stride, padding, 1, bits)
-
-
-def _side(name: str, pool: nn.MaxPool2d) -> int:
-    sides = {*_pair(pool.kernel_size), *_pair(pool.stride)}
-    if len(sides) > 1 or pool.ceil_mode or {*_pair(pool.padding), *_pair(pool.dilation)} != {0, 1}:
-        raise UserError(f"{name} pools over squares that overlap or do not fit: not packed.")
-    return sides.pop()
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def _last_norm(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, layer: PackedLayer) -> LastNorm:
-    usual = type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)
-    if not (usual and module.affine and module.track_running_stats):
-        raise UserError(f"{name} is not a batch norm with statistics and scales: not packed.")
-    tensors = (module.weight, module.bias, module.running_mean, module.running_var)
-    values = [x.detach().cpu().clone() for x in tensors]
-    if not all(torch.isfinite(x).all() for x in values):
-        raise UserError(f"Batch norm {name} has values that are not finite.")
-    if len(values[0]) != layer.shape[0]:
-        raise UserError(f"Batch norm {name} has not as many units as layer {layer.name}.")
-    return LastNorm(*values, epsilon=module.eps)
-
-
-@torch.no_grad()
-def fold(norm: Callable[[Tensor], Tensor], largest: float) -> tuple[np.ndarray, np.ndarray]:
-    """The threshold of each unit where its batch norm changes its sign.
-
-    A batch norm is monotone, also in floating point. So the values at which it is positive are all
-    below a number, all from it on, or all or none there are; it is found by halving, and nothing is
-    assumed of how the norm rounds, of ties or of scales that are 0.
-
-    Parameters
-    ----------
-    norm : LastNorm
-    largest : float
-        Dot products are integers from −n to n, this being n; infinite: any float32.
-
-    Returns
-    -------
-    threshold : ndarray of int32, or float32 if ``largest`` is infinite; shape (units,)
-    falling : ndarray of bool
-        A unit is +1 where z reaches the threshold, and where ``falling`` where it does not.
-    """
-    real = np.isinf(largest)
-
-    def value(key: np.ndarray) -> np.ndarray:
-        return _float_of(key) if real else key.astype(np.float32)
-
-    def on(key: np.ndarray) -> np.ndarray:
-        return (norm(torch.from_numpy(value(key))[None])[0] > 0).numpy()
-
-    units = len(norm.weight)
-    end = _MAX_KEY if real else int(largest)
-    low, high = np.full(units, -end, np.int64), np.full(units, end, np.int64)
-    above = on(high)
-    high[on(low) == above] = -end  # the same everywhere: the least value reaches it
-    while (low < high).any():
-        middle = (low + high) // 2
-        reached = on(middle) == above
-        low, high = (
-            np.where(reached, low, np.minimum(middle + 1, high)),
-            np.where(reached, middle, high),
-        )
-    found = value(high) if real else high.astype(np.int32)
-    return found, ~above
-
-
-_MAX_KEY = int(np.array(np.finfo(np.float32).max).view(np.int32))
-
-
-def _float_of(key: np.ndarray) -> np.ndarray:
-    # float32 numbers counted in their order: 0 is 0, 1 the least above, −1 the greatest below
-    size = np.abs(key).astype(np.int32).view(np.float32)
-    return np.where(key < 0, -size, size)
 
 
 def save(packed: PackedNetwork, path: Path) -> None:
