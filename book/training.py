@@ -29,14 +29,14 @@
 #
 # Networks whose weights and hidden activations are all ±1 train by ordinary gradient descent, on
 # continuous {term}`latent weights <latent weight>` of which the network sees only the signs
-# ({claim}`ste`). The paper's convolutional network, at its full width, reached a test error of {glue:text}`wide-error:.1f` % on
-# {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs. That is far from the
-# {glue:text}`theirs-error:.1f` % of the original code in {glue:text}`original-epochs` epochs. Its
-# step was {glue:text}`step-ratio:.0f` times the original's, and in its widest layers at least
-# {glue:text}`flips-least:.0f` % of the signs changed in each of its middle epochs
-# ({numref}`fig-flips`). At half the width, signs cost {glue:text}`gap:.1f` points against the same
-# network without them, and {glue:text}`narrow-gap:.1f` at an eighth of it, under another recipe
-# ({claim}`accuracy`).
+# ({claim}`ste`). The paper's convolutional network, at its full width, reached a test error of
+# {glue:text}`wide-error:.1f` % on {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs. That
+# is far from the {glue:text}`theirs-error:.1f` % of the original code in
+# {glue:text}`original-epochs` epochs. Its step was {glue:text}`step-ratio:.0f` times the
+# original's, and in its widest layers at least {glue:text}`flips-least:.0f` % of the signs changed
+# in each of its middle epochs ({numref}`fig-flips`). At half the width, signs cost
+# {glue:text}`gap:.1f` points against the same network without them, and {glue:text}`narrow-gap:.1f`
+# at an eighth of it, under another recipe ({claim}`accuracy`).
 #
 # ## Two functions where there was one
 #

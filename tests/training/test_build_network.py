@@ -47,6 +47,18 @@ def test_initial_scale_multiplies_the_initial_weights(activation):
         assert torch.equal(second.weight, first.weight / 2)
 
 
+@each_network
+def test_recipe_says_how_many_values_weights_have(kind):
+    binary = build_network(TINY[kind], 0)
+    for weights, share in (("ternary-twn", 0.7), ("ternary-absmean", 0.5)):
+        network = build_network(TINY[kind].with_(weights=weights), 0)
+        assert same_state(network, binary)  # the same latents
+        for layer in weight_layers(network).values():
+            w = layer.weight.detach()
+            expected = w.sign() * (w.abs() > share * w.abs().mean())
+            assert torch.equal(layer.forward_weight(torch.float32), expected)
+
+
 def test_senseless_seed_is_refused():
     with pytest.raises(UserError, match="The seed must be between 0 and"):
         build_network(TINY["mlp"], -1)

@@ -324,6 +324,7 @@ def test_fields_that_do_not_go_together_are_refused():
         (ORIGINAL_MNIST, {"label_smoothing": 0.1}, "not with squared-hinge"),
         (FAST_MNIST, {"pool": "after-activation"}, "mnist-mlp has none"),
         (ORIGINAL_MNIST, {"warmup_epochs": 1}, "linear and cosine, not with exponential"),
+        (FAST_MNIST, {"weights": "ternary-twn", "activation": "relu"}, "of relu, computes with"),
     ):
         with pytest.raises(UserError, match=message):
             origin.with_(**changes)
@@ -365,7 +366,7 @@ def test_recipe_written_before_there_were_ablations_is_read_as_it_was():
     fields = ORIGINAL_MNIST.as_dict()
     for name in ("crop_padding", "flip", "label_smoothing", "init_scale", "layer_scale_power"):
         del fields[name]
-    del fields["pool"], fields["norm"]
+    del fields["pool"], fields["norm"], fields["weights"]
     assert Recipe.from_dict(fields) == ORIGINAL_MNIST
 
 

@@ -17,7 +17,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "weight_layers",
         ],
         "models": ["ConvNet", "MLP"],
+        "packing": ["pack"],
         "replacement": ["replace_modules"],
+        "ternary": ["with_ternary_weights"],
         "straight_through": ["binarize", "binarize_activation", "binarize_weight"],
     },
 )

@@ -32,6 +32,9 @@ class _WeightLayer(nn.Module):
         """Whether the layer computes with bin(weight); otherwise it is an ordinary layer."""
         self.binarizer: Callable[[Tensor], Tensor] = binarize_weight
         """w^c → w^b with its gradient; another estimator, or noise, may take its place."""
+        self.quantizer: Callable[[Tensor], Tensor] = binarize
+        """w^c → w^b without gradient: bin, or three values (:mod:`~bnn_geometry.networks.ternary`).
+        """
 
     def reset_parameters(self) -> None:
         """NaN until drawn: a layer forgotten by whoever draws must not compute."""
@@ -49,8 +52,8 @@ class _WeightLayer(nn.Module):
 
     @property
     def binary_weight(self) -> Tensor:
-        """w^b = bin(w^c), same shape as ``weight``, without gradient."""
-        return binarize(self.weight.detach())
+        """w^b, bin(w^c) unless the layer is ternary; shape of ``weight``, without gradient."""
+        return self.quantizer(self.weight.detach())
 
     def forward_weight(self, dtype: torch.dtype) -> Tensor:
         """The weight of the forward pass, in the dtype of the input.
@@ -62,8 +65,8 @@ class _WeightLayer(nn.Module):
         return weight.to(dtype)
 
     def latent_angles(self) -> Tensor:
-        """Angle between w^c and bin(w^c) of each filter: see :func:`latent_angles`."""
-        return latent_angles(self.weight)
+        """Angle between w^c and w^b of each filter: see :func:`latent_angles`."""
+        return latent_angles(self.weight, self.quantizer)
 
     @torch.no_grad()
     def clip_latent(self) -> None:
@@ -174,21 +177,28 @@ class BinaryActivation(nn.Module):
 
 
 @torch.no_grad()
-def latent_angles(weight: Tensor) -> Tensor:
+def latent_angles(weight: Tensor, quantizer: Callable[[Tensor], Tensor] = binarize) -> Tensor:
     """Angle between w and bin(w) of each filter, in degrees: cos = ‖w‖₁/(√n‖w‖₂).
 
     Parameters
     ----------
     weight : Tensor, shape (filters, ...)
+    quantizer : callable
+        Takes the place of bin, with values −1, 0 and 1.
 
     Returns
     -------
     Tensor of float64, shape (filters,)
-        On the weight's device. NaN for a vector of zeros, which has no direction.
+        On the weight's device. NaN for a vector of zeros, which has no direction, and where the
+        quantizer makes one of it.
     """
     w = weight.flatten(1)
     length = torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
-    cosine = w.abs().sum(1, dtype=torch.float64) / (length * w.shape[1] ** 0.5)
+    size, entries = w.abs(), w.shape[1]
+    if quantizer is not binarize:
+        kept = quantizer(weight).flatten(1) != 0
+        size, entries = size * kept, kept.sum(1)
+    cosine = size.sum(1, dtype=torch.float64) / (length * entries**0.5)
     return torch.rad2deg(torch.arccos(cosine.clamp(max=1)))
 
 

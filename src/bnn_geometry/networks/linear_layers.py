@@ -7,7 +7,7 @@ groups, padding) is known here, for one, two and three dimensions at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -75,6 +75,11 @@ def latent_weights(network: nn.Module) -> dict[str, Tensor]:
         if not torch.isfinite(weight).all():
             raise UserError(f"Layer {name} has weights that are not finite.")
     return {name: at_least_single(weight) for name, weight in weights.items()}
+
+
+def quantizer_of(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """w^c → w^b of a layer: bin, unless it is one of this package's with another."""
+    return getattr(layer, "quantizer", binarize)
 
 
 def at_least_single(x: Tensor) -> Tensor:

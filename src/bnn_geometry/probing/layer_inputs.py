@@ -30,7 +30,6 @@ from bnn_geometry.networks.inference import (
 )
 from bnn_geometry.networks.layers import BinaryActivation
 from bnn_geometry.networks.replacement import unwrapped
-from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing.activations import Activations
 
 
@@ -74,8 +73,8 @@ class LayerInput:
 
     @property
     def binary_weight(self) -> Tensor:
-        """w^b = bin(w), of the shape of ``weight``."""
-        return binarize(self.weight)
+        """w^b, bin(w) unless the layer is ternary, of the shape of ``weight``."""
+        return linear_layers.quantizer_of(self.layer)(self.weight)
 
     def dot(self, weight: Tensor, x: Tensor | None = None) -> Tensor:
         """Dot products of the layer's input vectors with other weights of its shape.

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bnn_geometry.networks.layers import latent_angles
-from bnn_geometry.networks.linear_layers import latent_weights
+from bnn_geometry.networks.linear_layers import latent_weights, linear_layers, quantizer_of
 
 
 @torch.no_grad()
@@ -19,9 +19,9 @@ def weight_angles(network: nn.Module) -> pd.DataFrame:
     DataFrame
         Columns layer, n (fan-in), filter, angle (degrees), in the order of the layers.
     """
-    frames = []
+    frames, layers = [], linear_layers(network)
     for name, weight in latent_weights(network).items():
-        angle = latent_angles(weight)
+        angle = latent_angles(weight, quantizer_of(layers[name]))
         frames.append(
             pd.DataFrame(
                 {

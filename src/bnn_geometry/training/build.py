@@ -6,6 +6,7 @@ import torch
 
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.models import MLP, ConvNet
+from bnn_geometry.networks.ternary import RULES, with_ternary_weights
 from bnn_geometry.training.recipes import Recipe, check_seed
 
 
@@ -38,4 +39,6 @@ def build_network(recipe: Recipe, seed: int) -> ConvNet | MLP:
     with torch.no_grad():
         for layer in weight_layers(network).values():
             layer.weight.mul_(recipe.init_scale)
+    if recipe.weights in RULES:
+        network = with_ternary_weights(network, RULES[recipe.weights])
     return network

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
 from bnn_geometry.networks.layers import weight_layers
 
 
 def binary_signs(network: nn.Module) -> dict[str, Tensor]:
-    """Where the binary weights are +1, a mask for each weight layer."""
-    return {k: layer.weight.detach() > 0 for k, layer in weight_layers(network).items()}
+    """The binary weights, or ternary ones, of each weight layer in a byte each."""
+    return {k: x.binary_weight.to(torch.int8) for k, x in weight_layers(network).items()}
 
 
 def layer_columns(network: nn.Module, before: dict[str, Tensor]) -> dict[str, float]:
@@ -50,7 +51,7 @@ def layer_history(history: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns epoch, layer, flips (fraction of the layer's binary weights that changed sign in
+        Columns epoch, layer, flips (fraction of the layer's weights w^b that changed in
         this epoch), angle (between w^c and w^b, median over filters, degrees) and clipped_fraction
         (of latent weights, those at ±1 or beyond).
     """

@@ -19,6 +19,7 @@ CHOICES = {
     "model": ("cifar10-convnet", "mnist-mlp"),
     "dataset": DATASETS,
     "activation": ("binary", "hardtanh", "relu"),
+    "weights": ("binary", "ternary-twn", "ternary-absmean"),
     "loss": ("squared-hinge", "cross-entropy"),
     "schedule": ("exponential", "one-cycle", "linear", "cosine"),
     "precision": ("auto", "float32", "bfloat16"),
@@ -99,6 +100,10 @@ class Recipe:
     1/width of hidden layers for Adam in Yang et al. 2022, Tensor Programs V)."""
     compile: str = "auto"
     """``never``, ``always`` or ``auto`` (where it can be done and the run is long)."""
+    weights: str = "binary"
+    """What latents become in the forward pass of a binary network: signs, or three values by a
+    rule of :mod:`bnn_geometry.networks.ternary`, ``ternary-twn`` (threshold 0.7 mean sizes) or
+    ``ternary-absmean`` (0.5)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Fields as plain values, as they are written to JSON."""
@@ -163,6 +168,11 @@ class Recipe:
             raise UserError(
                 "A recipe's warmup_epochs go with the schedules linear and cosine, not with "
                 f"{self.schedule}."
+            )
+        if self.weights != "binary" and self.activation != "binary":
+            raise UserError(
+                f"A recipe's weights {self.weights} go with binary activations: the continuous "
+                f"counterpart, of {self.activation}, computes with its weights as they are."
             )
         if self.model == "mnist-mlp" and self.pool != "before-norm":
             raise UserError("A recipe's pool is for the convolutional network: mnist-mlp has none.")

@@ -140,9 +140,11 @@ class Run:
 def name(recipe: Recipe, seed: int) -> str:
     """What a run's folder is called: model, recipe, width and seed.
 
-    A continuous counterpart has its activation after the recipe's name.
+    A continuous counterpart has its activation after the recipe's name, a network of ternary
+    weights their rule.
     """
-    kind = "" if recipe.activation == "binary" else f"-{recipe.activation}"
+    said = (recipe.activation, recipe.weights)
+    kind = "".join(f"-{word}" for word in said if word != "binary")
     return f"{recipe.model}-{recipe.name}{kind}-w{recipe.width:g}-s{seed}"
 
 
