@@ -8,6 +8,9 @@ import pytest
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.geometry import one_bit
+from bnn_geometry.geometry.angles import angle as angle_between
+from bnn_geometry.geometry.binarized_angle import angle_sd, mean_angle
+from bnn_geometry.geometry.distributions import GAUSSIAN
 from bnn_geometry.studies import one_bit_search as search
 
 
@@ -103,3 +106,66 @@ def test_torch_and_faiss_work_side_by_side():
     assert np.array_equal(search.faiss_nearest(x, x[:5], 3, 1), before)
     assert np.allclose(product, x @ x.T)
     assert np.array_equal(before[:, 0], np.arange(5))  # each is its own nearest
+
+
+# --- angles, thresholds, few bits -----------------------------------------------------------------
+
+
+def test_rotation_takes_every_kind_of_vector_to_the_law():
+    generator = np.random.default_rng(4)
+    kinds = {
+        "axis": np.eye(300)[:200],
+        "positive": generator.random((200, 300)) ** 4,
+        "signs": np.where(generator.random((200, 300)) > 0.5, 1.0, -1.0),
+    }
+    by_way = search.sign_angles(kinds, generator)
+    plain, rotated = by_way["as they are"], by_way["rotated"]
+    assert plain.loc["axis", "angle"] == pytest.approx(np.degrees(np.arccos(300**-0.5)))
+    assert plain.loc["signs", "angle"] == pytest.approx(0, abs=1e-5)
+    spread = angle_sd(GAUSSIAN, 300)
+    assert (abs(rotated["mean"] - mean_angle(GAUSSIAN, 300)) < 4 * spread).all()
+    for table in by_way.values():
+        assert (table["angle_25"] <= table["angle"]).all()
+        assert (table["angle"] <= table["angle_75"]).all()
+        assert (table["dimension"] == 300).all()
+
+
+def test_a_few_bits_have_the_distortion_of_lloyd_and_max_and_turboquant_printed_it():
+    few = search.distortions(np.eye(256)[:40], np.random.default_rng(5))
+    assert list(few.index) == [1, 2, 3, 4]
+    # forty axes under one rotation are forty uniform directions
+    assert (abs(few["measured"] - few["law"]) < 5 * few["spread"] / np.sqrt(40)).all()
+    assert few.loc[1, "law"] == pytest.approx(4 * (1 - 2 / np.pi))
+    # digits are cut off there, not rounded
+    assert (few["law"] - few["printed"]).between(0, few["digit"]).all()
+    assert (few["bound"] == 1).all()
+    assert few["law"].between(1, search.TURBOQUANT_FACTOR).all()
+
+
+def test_the_threshold_rules_of_gaussian_weights():
+    w = np.random.default_rng(6).standard_normal((200, 500))
+    rules = search.threshold_rules(w)
+    assert rules["angle"].round(2).tolist() == [37.07, 27.49, 25.96, 25.85]
+    np.testing.assert_allclose(rules["weights_angle"], rules["angle"], atol=0.3)
+    # the rule as its paper has it: divide by the mean size, round, keep within −1 and 1
+    rounded = np.clip(np.round(w / np.abs(w).mean()), -1, 1)
+    assert rules.loc["BitNet b1.58", "weights_angle"] == pytest.approx(
+        float(angle_between(w.ravel(), rounded.ravel()))
+    )
+    assert rules.loc["BitNet b1.58", "zeros"] == pytest.approx(31.0, abs=0.01)
+
+
+def test_what_enters_a_layer_is_taken_before_it_is_binarized():
+    torch = pytest.importorskip("torch")
+    from bnn_geometry import training
+
+    recipe = training.recipe("mnist-mlp", "fast").with_(width=1 / 32)
+    network = training.build_network(recipe, seed=1).eval()
+    images = torch.randint(0, 256, (7, 1, 28, 28), generator=torch.Generator().manual_seed(1))
+    images = images.to(torch.uint8)
+    found = search.hidden(network, images, "fc4")
+    assert found.shape == (7, network.get_submodule("fc4").weight.shape[1])
+    assert not np.isin(found, [-1, 1]).any()
+    for layer in ("fc1", "conv9"):  # images are not binarized; there is no such layer
+        with pytest.raises(UserError, match=f"no layer '{layer}' with a binarized input"):
+            search.hidden(network, images, layer)

@@ -203,8 +203,7 @@ def estimate_sd(cosine: ArrayLike, dimension: int, product: ArrayLike = 0.0) -> 
     c, t = (np.asarray(v, dtype=np.float64) for v in (cosine, product))
     if not (dimension >= 1 and np.all((c > 0) & (c <= 1)) and np.all(np.abs(t) <= 1)):
         raise UserError(
-            "The spread needs a dimension of at least 1, cosines in (0, 1] and products in "
-            "[−1, 1]."
+            "The spread needs a dimension of at least 1, cosines in (0, 1] and products in [−1, 1]."
         )
     return np.sqrt((1 - c * c) * (1 - t * t) / max(dimension - 1, 1)) / c * (dimension > 1)
 
@@ -306,6 +305,8 @@ def recall(found: ArrayLike, wanted: ArrayLike) -> Floats:
     """
     found, wanted = np.asarray(found), np.asarray(wanted)
     if found.ndim != 2 or wanted.ndim != 2 or len(found) != len(wanted) or not wanted.size:
-        raise UserError(f"Found {found.shape} and wanted {wanted.shape} are not of the same queries.")
+        raise UserError(
+            f"Found {found.shape} and wanted {wanted.shape} are not of the same queries."
+        )
     rows = zip(found, wanted, strict=True)
     return np.array([np.isin(want, have).mean() for have, want in rows])

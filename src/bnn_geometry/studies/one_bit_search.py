@@ -1,20 +1,25 @@
-"""Nearest neighbours found from one-bit codes: how many of the true ones, and at what size.
+"""One-bit codes at work: angles, estimates, nearest neighbours found, and the codes beside them.
 
 faiss is imported where it is used: the other ways to search need numpy alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bnn_geometry.errors import UserError
-from bnn_geometry.geometry import one_bit
+from bnn_geometry.geometry import angles, one_bit, quantizers
 from bnn_geometry.geometry.cosine_moments import mean_cosine
 from bnn_geometry.geometry.distributions import GAUSSIAN, Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 PLAIN, BOTH, ONE, CORRECTED, RESCORED, NOISE, FAISS = (
     "signs on both sides, not rotated",
@@ -26,6 +31,17 @@ PLAIN, BOTH, ONE, CORRECTED, RESCORED, NOISE, FAISS = (
     "faiss: RaBitQ",
 )
 """Ways to search; all but the first on rotated vectors."""
+
+
+BITNET = 0.5
+"""Threshold of BitNet b1.58, in mean sizes: what rounds to zero after division by the mean size."""
+
+TURBOQUANT = {1: (0.36, 0.01), 2: (0.117, 0.001), 3: (0.03, 0.01), 4: (0.009, 0.001)}
+"""Bits → squared error as TurboQuant's theorem 1 prints it, and a unit of its last digit."""
+
+TURBOQUANT_FACTOR = np.sqrt(3) * np.pi / 2
+"""Of its bound: squared error at most this times 4^(−bits). The same number is the limit for many
+bits of the best scalar quantizer for Gaussian entries (Panter and Dite 1951)."""
 
 
 def load_faiss() -> ModuleType:
@@ -63,8 +79,73 @@ def centred(vectors: ArrayLike, queries: ArrayLike) -> tuple[Floats, Floats]:
     return one_bit.unit(vectors - mean), one_bit.unit(queries - mean)
 
 
+def hidden(network: nn.Module, images: Tensor, layer: str) -> Floats:
+    """What enters a layer before it is binarized, a row for each image.
+
+    Parameters
+    ----------
+    network : Module
+        With a ``BinaryActivation`` before the layer.
+    images : Tensor
+        As :func:`bnn_geometry.probing.layer_inputs.observe` takes them.
+    layer : str
+        Name of a linear layer.
+
+    Raises
+    ------
+    UserError
+        If the layer is not there or its input is not binarized.
+    """
+    from bnn_geometry.probing.layer_inputs import observe  # torch: the rest does without
+
+    parts: list[Floats] = []
+
+    def see(at: object) -> None:
+        if at.name == layer and at.continuous is not None:
+            parts.append(at.continuous.double().numpy())
+
+    observe(network, images, see, batch_size=500)
+    if not parts:
+        raise UserError(f"The network has no layer {layer!r} with a binarized input.")
+    return np.concatenate(parts)
+
+
+def sign_angles(
+    vectors: Mapping[str, ArrayLike], generator: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    """Angle of vectors to their signs, as they are and after one random rotation.
+
+    Parameters
+    ----------
+    vectors : mapping
+        Name → array of shape (vectors, D).
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    dict of DataFrame
+        By "as they are" and "rotated"; index: the names. angle (median, degrees), angle_25 and
+        angle_75, mean, and dimension.
+    """
+
+    def row(x: Floats) -> dict[str, float]:
+        angle = angles.nearest_binary_angle(x)
+        low, middle, high = np.percentile(angle, [25, 50, 75])
+        return {"angle": middle, "angle_25": low, "angle_75": high, "mean": angle.mean(),
+                "dimension": x.shape[1]}  # fmt: skip
+
+    plain, rotated = {}, {}
+    for name, x in vectors.items():
+        o = one_bit.unit(x)
+        plain[name] = row(o)
+        rotated[name] = row(o @ one_bit.random_rotation(o.shape[1], generator))
+    return {"as they are": pd.DataFrame(plain).T, "rotated": pd.DataFrame(rotated).T}
+
+
 def rabitq_index(dimension: int, seed: int) -> object:
-    """faiss's RaBitQ behind a random rotation, for dot products; queries are not quantized.
+    """faiss's RaBitQ behind a random rotation, for dot products; queries in eight bits.
+
+    Queries that are not quantized at all (``qb = 0``) take a hundred times as long.
 
     Raises
     ------
@@ -75,7 +156,7 @@ def rabitq_index(dimension: int, seed: int) -> object:
     rotation = faiss.RandomRotationMatrix(dimension, dimension)
     rotation.init(seed)
     codes = faiss.IndexRaBitQ(dimension, faiss.METRIC_INNER_PRODUCT)
-    codes.qb = 0
+    codes.qb = 8
     return faiss.IndexPreTransform(rotation, codes)
 
 
@@ -213,3 +294,63 @@ def simulated(
             "both_law": 2 / np.pi * np.arcsin(product),
         }
     return pd.DataFrame(rows).T.rename_axis("product")
+
+
+def distortions(vectors: ArrayLike, generator: np.random.Generator) -> pd.DataFrame:
+    """Squared errors of unit vectors whose rotated entries are quantized to one to four bits.
+
+    Parameters
+    ----------
+    vectors : array_like, shape (vectors, D)
+    generator : numpy.random.Generator
+        Of the rotation.
+
+    Returns
+    -------
+    DataFrame
+        Index: bits. law (of the Lloyd–Max quantizer for Gaussian entries), measured and spread
+        (mean and standard deviation over the vectors), printed and digit (TurboQuant's table and
+        a unit of its last digit), bound (which no code can be below); all times 4^bits.
+    """
+    o = one_bit.unit(vectors)
+    dimension = o.shape[1]
+    entries = o @ one_bit.random_rotation(dimension, generator) * np.sqrt(dimension)
+    rows = {}
+    for bits, (printed, digit) in TURBOQUANT.items():
+        best = quantizers.lloyd_max(GAUSSIAN, 2**bits)
+        errors = np.mean((entries - best(entries)) ** 2, axis=1)
+        law = quantizers.distortion(GAUSSIAN, best)
+        row = {"law": law, "measured": errors.mean(), "spread": errors.std(), "printed": printed,
+               "digit": digit, "bound": 4.0**-bits}  # fmt: skip
+        rows[bits] = {name: value * 4**bits for name, value in row.items()}
+    return pd.DataFrame(rows).T.rename_axis("bits")
+
+
+def threshold_rules(weights: ArrayLike) -> pd.DataFrame:
+    """Rules for the threshold of ternary weights: Gaussian entries, and given weights.
+
+    Parameters
+    ----------
+    weights : array_like, shape (vectors, D)
+        Whose thresholds are taken for all of them together.
+
+    Returns
+    -------
+    DataFrame
+        Index: the rules. threshold (in mean sizes), zeros (per cent) and angle (degrees) of
+        Gaussian entries, weights_angle (degrees, of all the weights as one vector).
+    """
+    w = np.asarray(weights, dtype=np.float64).ravel()
+    best = quantizers.best_ternary(GAUSSIAN).thresholds[1] / GAUSSIAN.m1
+    rules = {"signs": 0.0, "BitNet b1.58": BITNET, "ternary weight networks": 0.7, "best": best}
+    rows = {}
+    for name, threshold in rules.items():
+        gaussian = quantizers.ternary(threshold * GAUSSIAN.m1)
+        own = quantizers.ternary(threshold * np.abs(w).mean())
+        rows[name] = {
+            "threshold": threshold,
+            "zeros": 100 * quantizers.zero_fraction(GAUSSIAN, gaussian),
+            "angle": quantizers.limit_angle(GAUSSIAN, gaussian),
+            "weights_angle": float(angles.angle(w, own(w))),
+        }
+    return pd.DataFrame(rows).T
