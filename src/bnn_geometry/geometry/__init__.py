@@ -3,8 +3,8 @@
 ``distributions`` of entries; ``angles`` of vectors, given or drawn; closed forms in
 ``cosine_moments``, ``binarized_angle``, ``pair_angle`` and ``separation``; the worst direction of
 ``subspaces``; ``quantizers`` of any number of levels; ``rotation`` before binarization;
-``correlation`` of dot products; ``flows`` of section 5.1 with their ``losses`` and
-``steady_state``.
+``one_bit`` codes and the dot products estimated from them; ``correlation`` of dot products;
+``flows`` of section 5.1 with their ``losses`` and ``steady_state``.
 """
 
 import lazy_loader
@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "binarized_angle": ["angle_sd", "mean_angle"],
         "correlation": ["predicted_correlation"],
         "distributions": ["GAUSSIAN", "LAPLACE", "SIGNS", "UNIFORM", "empirical"],
+        "one_bit": ["encode", "estimate", "random_rotation"],
         "pair_angle": ["pair_angle_cdf", "pair_angle_sd"],
         "quantizers": ["limit_angle", "lloyd_max", "ternary"],
         "separation": ["closer_probability"],
