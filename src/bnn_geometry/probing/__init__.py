@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "probe_arrays",
             "probe_weights",
         ],
+        "image_counts": ["correlation_by_images"],
         "joint_statistics": ["LayerStatistics"],
         "layer_inputs": ["observe", "sample_inputs"],
         "measurements": ["measure_layers"],
