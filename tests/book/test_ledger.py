@@ -149,12 +149,12 @@ def test_values_are_printed_to_their_uncertainty():
 
 
 def test_the_page_shows_no_markup_of_its_texts(judged):
-    note = "<b>, ∝ n^(−1/2) of w^b"
+    note = "<b>, ∝ n^(−1/2) of w^b, e^(−(n−1)/4)"
     row = judged(Record("x", 2.0, note=note, figure="fig-one", run="<i>"))
     page = ledger_page.as_html([row])
     assert "<b>" not in page
     assert "<i>" not in page
-    assert "∝ n<sup>−1/2</sup> of w<sup>b</sup>" in page
+    assert "∝ n<sup>−1/2</sup> of w<sup>b</sup>, e<sup>−(n−1)/4</sup>" in page
     assert '<a href="one.html#fig-one">' in page
     assert '<a href="one.html#said-x">' in page
 

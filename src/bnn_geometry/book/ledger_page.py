@@ -35,7 +35,8 @@ WIDTH, HEIGHT, MARGIN = 150, 20, 8
 def marked_up(text: str) -> str:
     """A text of ours as HTML, with w^b and n^(−1/2) as superscripts."""
     escaped = html.escape(text)
-    return re.sub(r"\^(?:\(([^()]*)\)|(\w))", lambda m: f"<sup>{m[1] or m[2]}</sup>", escaped)
+    raised = re.compile(r"\^(?:\(((?:[^()]|\([^()]*\))*)\)|(\w))")
+    return raised.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", escaped)
 
 
 def said_id(claim: str) -> str:
@@ -152,13 +153,14 @@ def _stated_by(claim: Claim) -> str:
 def _fold(row: Row) -> str:
     claim, shown = row.claim, row.best.shown
     since = f"{claim.rule_date:%-d %B %Y}"
+    why = f". {claim.why[0].upper()}{claim.why[1:]}" if claim.why else ""
     terms = [
         ("Stated by", _stated_by(claim)),
         ("In the paper", claim.paper),
         ("Measured", claim.quantity),
         ("Null", claim.null),
         ("Theory", claim.theory),
-        ("Rule", f"{rule_in_words(row)}; since {since}" + (f". {claim.why}" if claim.why else "")),
+        ("Rule", f"{rule_in_words(row)}; since {since}{why}"),
         ("What changed it", claim.changed),
         ("±", "standard error; the line of the strip is a 95 % interval"),
         ("Rests on", row.evidence),

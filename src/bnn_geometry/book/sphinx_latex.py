@@ -165,7 +165,9 @@ def _table(found: nodes.Element) -> nodes.table:
 def _row(found: nodes.Element) -> nodes.row:
     row = nodes.row()
     for cell in found.children:
-        entry = nodes.entry("", nodes.paragraph("", "", *cell.children))
+        entry = nodes.entry()
+        if cell.children:  # an empty paragraph would take a line of its own
+            entry += nodes.paragraph("", "", *cell.children)
         for name, span in zip(("morecols", "morerows"), cell["spans"], strict=True):
             if span > 1:
                 entry[name] = span - 1
