@@ -17,14 +17,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from bnn_geometry.data.datasets import Dataset
+from bnn_geometry.data.datasets import Dataset, Provenance
 from bnn_geometry.networks.attention import PatchAttention
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.networks.recurrent import RowReader
 from bnn_geometry.networks.residual import ResidualNet
 from bnn_geometry.probing import controls, dot_products, measurements
 from bnn_geometry.probing.layer_inputs import LayerInput, sample_inputs
-from bnn_geometry.studies import sweep
+from bnn_geometry.studies import replicates, sweep
 from bnn_geometry.studies.images import images as study_images
 from bnn_geometry.studies.images import provenance
 from bnn_geometry.studies.tables import Published
@@ -302,3 +302,69 @@ def at_chosen_rates(found: Published) -> dict[str, pd.DataFrame]:
         name: table[table["lr"] == table["variant"].map(rates)].reset_index(drop=True)
         for name, table in found.tables.items()
     }
+
+
+def errors_in_percent(errors: pd.DataFrame) -> pd.DataFrame:
+    """Mean test error of each variant and its standard error over the seeds, percent.
+
+    Parameters
+    ----------
+    errors : DataFrame
+        The rows at the chosen rates.
+
+    Returns
+    -------
+    DataFrame
+        Index variant; error, error_se, and train (mean error over the last epoch), seeds.
+    """
+    by_variant = (100 * errors.set_index("variant")[["test_error", "train_error"]]).groupby(
+        "variant", sort=False
+    )
+    test = by_variant["test_error"]
+    return pd.DataFrame(
+        {
+            "error": test.mean(),
+            "error_se": test.sem(),
+            "train": by_variant["train_error"].mean(),
+            "seeds": test.size(),
+        }
+    )
+
+
+def gap(errors: pd.DataFrame, variant: str, other: str) -> replicates.Difference:
+    """By how many points the mean test error of a variant is above that of another (Welch)."""
+    sides = (errors.loc[errors["variant"] == name, "test_error"] for name in (variant, other))
+    return replicates.welch(*(100 * side.to_numpy() for side in sides))
+
+
+def layer_means(layers: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Means over the seeds of every number of a variant's layers, and what training adds to r.
+
+    Returns
+    -------
+    DataFrame
+        Index layer, in their order; the columns of :func:`measure`, and excess, the mean of r less
+        untrained_r of the same seed, with its standard error excess_se over the seeds.
+    """
+    rows = layers[layers["variant"] == variant].drop(columns=["variant", "seed", "lr"])
+    rows = rows.assign(excess=rows["r"] - rows["untrained_r"])
+    by_layer = rows.groupby("layer", sort=False)
+    return by_layer.mean().assign(excess_se=by_layer["excess"].sem())
+
+
+def every_layer() -> list[tuple[str, str]]:
+    """The layers of the binary networks that have a counterpart: variant and name."""
+    return [
+        (variant, name) for variant in COUNTERPARTS for name in weight_layers(build(variant, 0))
+    ]
+
+
+def provenance_of(found: Published, variant: str) -> Provenance:
+    """Where the images of one variant are from: the study's data name two sets side by side."""
+    names = found.data["dataset"].split("; ")
+    which = names.index(VARIANTS[variant].dataset)
+    values = {
+        key: found.data[key].split("; ")[which]
+        for key in ("dataset", "source", "title", "detail", "fingerprint")
+    }
+    return Provenance(**values, path=None, train_images=0, test_images=TEST_IMAGES)
