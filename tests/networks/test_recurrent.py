@@ -94,7 +94,7 @@ def test_ternary_weights_by_hand_and_their_gradient():
     w = torch.tensor([[0.1, -0.9, 0.5, -0.5], [0.2, 0.2, -0.2, 0.2]], requires_grad=True)
     q = ternarize_weight(w)  # thresholds 0.35 and 0.14
     assert q.tolist() == [[0, -1, 1, -1], [1, 1, -1, 1]]
-    upstream = torch.arange(8.0).reshape(2, 4)
+    upstream = torch.arange(1.0, 9.0).reshape(2, 4)
     (q * upstream).sum().backward()
     assert torch.equal(w.grad, upstream)  # the identity, at weights set to zero as well
 
