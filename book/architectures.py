@@ -209,8 +209,8 @@ for (network, layer), row in every.iterrows():
 # {glue:text}`shuffled-high` layers, and {glue:text}`needed:.3f` in {glue:text}`needed-layer`, where
 # it is most. The signs carry the relation here too; in these small networks the magnitudes have a
 # small part in it. Nor does the continuous counterpart do as well: its $r$ is lower in
-# {glue:text}`over-real` layers, by {glue:text}`over-median:.2f` in the median one. Here training with
-# signs adds to the relation, beyond what training adds.
+# {glue:text}`over-real` layers, by {glue:text}`over-median:.2f` in the median one. Here training
+# with signs adds to the relation, beyond what training adds.
 #
 # ## Accuracy does not follow from it
 #
