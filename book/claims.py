@@ -1,7 +1,8 @@
 # ---
 # jupyter:
 #   sphinx_papermill:
-#     after: [random_vectors, training, dot_products, learning_dynamics, pretrained]
+#     after: [random_vectors, training, dot_products, learning_dynamics, pretrained,
+#       architectures]
 #     files: [claims.toml]
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill

@@ -19,8 +19,9 @@ IDS = [
     "angles-in-networks", "dot-products", "low-dimension-weaker", "activations", "mnist",
     "informative-directions", "because-of-geometry", "accuracy", "scale-invariance",
     "substituted-gradient", "steady-state", "noise-model", "pretrained",
+    "other-architectures",
 ]  # fmt: skip
-"""Every claim of the paper that was found in its text, in its order."""
+"""Every claim of the paper that was found in its text, in its order, and its outlook."""
 
 SOURCES = {p.stem: p.read_text(encoding="utf-8") for p in CHAPTERS}
 
@@ -100,6 +101,20 @@ def test_every_claim_has_its_row_and_a_row_says_all_it_must():
         # a value that the paper does not state is never printed as the paper's
         assert not claim.paper or "P" in claim.stated_by
         assert not re.search(r"\d°|\d %|0\.\d", claim.paper.replace("−0.5", ""))
+
+
+OUTLOOK = (
+    "Furthermore, a better understanding of multilayer binary neural networks serves as a "
+    "starting point for generalizing BNNs to other neural network architectures such as recurrent "
+    "neural networks."
+)
+"""The last sentence of the paper's abstract."""
+
+
+def test_the_outlook_is_the_papers_own_sentence():
+    assert claims.load()["other-architectures"].claim == OUTLOOK
+    page = " ".join(SOURCES["architectures"].replace("\n# ", " ").split())
+    assert f"“{OUTLOOK}”" in page
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,13 @@ def test_difference_by_hand(run):
     assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
 
 
+def test_two_samples_without_runs():
+    found = seeds.welch(np.array([20.0, 24.0, 22.0]), np.array([15.0, 17.0]), "remark")
+    test = stats.ttest_ind([20, 24, 22], [15, 17], equal_var=False)
+    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert (found.mean, found.remark) == (pytest.approx(6), "remark")
+
+
 def test_runs_that_were_not_made_alike_are_compared_with_a_remark(run):
     first, second = with_errors(run, 0.20, 0.24), with_errors(run, 0.15, 0.17)
     assert seeds.difference(first, second).remark == ""

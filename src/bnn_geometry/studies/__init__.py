@@ -10,7 +10,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from bnn_geometry.studies.sweep import Study
 
-NAMES = ("ablations", "choices", "estimators", "geometry", "pretrained")
+NAMES = ("ablations", "architectures", "choices", "estimators", "geometry", "pretrained")
 """The studies: modules of this room, each with ``study`` and ``part``."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

@@ -80,8 +80,20 @@ def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
     for side in (first, second):
         if not side or len({run.seed for run in side}) < len(side):
             raise ValueError("Each side needs runs, and each of its runs a seed of its own.")
-    remark = unlike([*first, *second])
-    a, b = (final_errors(side) for side in (first, second))
+    return welch(*(final_errors(side) for side in (first, second)), unlike([*first, *second]))
+
+
+def welch(first: np.ndarray, second: np.ndarray, remark: str = "") -> Difference:
+    """How much larger the mean of the first values is, of two independent samples.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (seeds,)
+        Such as test errors in percent.
+    remark : str
+        How they were made differently, besides what is compared.
+    """
+    a, b = (np.asarray(side, dtype=np.float64) for side in (first, second))
     mean = float(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
         return Difference(mean, *[np.nan] * 4, remark)
