@@ -8,6 +8,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from bnn_geometry.networks.layers import BinaryLinear, weight_layers
 from bnn_geometry.networks.ternary import ABSMEAN, RULES, TWN, with_ternary_weights
+from bnn_geometry.probing.layer_inputs import observe
+from bnn_geometry.probing.weights import weight_angles
 
 each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=str)
 
@@ -52,6 +54,19 @@ def test_network_computes_with_three_values_of_its_latents(rule):
         assert torch.equal(layer(y), F.linear(y, rule.values(w)))
         cosine = F.cosine_similarity(w.double(), rule.values(w).double())
         np.testing.assert_allclose(layer.latent_angles(), cosine.arccos().rad2deg(), rtol=1e-6)
+
+
+@each_rule
+def test_probes_look_at_the_three_values(rule):
+    network, images = make("mlp")
+    network = with_ternary_weights(network, rule)
+    seen = []
+    observe(network, images, lambda at: seen.append((at.binary_weight, at.forward_weight)))
+    assert len(seen) == 4
+    assert all(torch.equal(*pair) for pair in seen)
+    angles = weight_angles(network).groupby("layer", sort=False)["angle"].apply(list)
+    for name, layer in weight_layers(network).items():
+        assert angles[name] == layer.latent_angles().tolist()
 
 
 def test_filter_without_a_value_has_no_angle():

@@ -141,6 +141,8 @@ def test_folder_is_named_after_what_defines_the_run():
     assert runs.name(FAST_CIFAR10, 1) == "cifar10-convnet-fast-w1-s1"
     narrow = FAST_CIFAR10.with_(width=0.5, activation="hardtanh")
     assert runs.name(narrow, 0) == "cifar10-convnet-fast-hardtanh-w0.5-s0"
+    ternary = FAST_CIFAR10.with_(weights="ternary-twn")
+    assert runs.name(ternary, 0) == "cifar10-convnet-fast-ternary-twn-w1-s0"
 
 
 # --- damaged ------------------------------------------------------------------------------------

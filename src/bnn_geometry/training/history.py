@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bnn_geometry.networks.layers import weight_layers
 
 
-def binary_signs(network: nn.Module) -> dict[str, Tensor]:
+def binary_weights(network: nn.Module) -> dict[str, Tensor]:
     """The binary weights, or ternary ones, of each weight layer in a byte each."""
     return {k: x.binary_weight.to(torch.int8) for k, x in weight_layers(network).items()}
 
@@ -22,7 +22,7 @@ def layer_columns(network: nn.Module, before: dict[str, Tensor]) -> dict[str, fl
     ----------
     network : Module
     before : dict of str to Tensor
-        The :func:`binary_signs` of an epoch before.
+        The :func:`binary_weights` of an epoch before.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def layer_columns(network: nn.Module, before: dict[str, Tensor]) -> dict[str, fl
         ``flips_LAYER``, ``angle_LAYER`` and ``ends_LAYER``: see :func:`layer_history`.
     """
     layers = weight_layers(network)
-    now = binary_signs(network)
+    now = binary_weights(network)
     flips = {f"flips_{k}": float((before[k] != now[k]).double().mean()) for k in layers}
     angles = {k: layer.latent_angles().cpu().numpy() for k, layer in layers.items()}
     clipped = {

@@ -19,7 +19,7 @@ from bnn_geometry.networks.models import MLP, ConvNet
 from bnn_geometry.training.batches import batches, split_indices
 from bnn_geometry.training.evaluation import check_fit, evaluate
 from bnn_geometry.training.hardware import resolve_compile, resolve_precision
-from bnn_geometry.training.history import binary_signs, layer_columns
+from bnn_geometry.training.history import binary_weights, layer_columns
 from bnn_geometry.training.recipes import Recipe
 from bnn_geometry.training.schedule import learning_rate, parameter_groups
 from bnn_geometry.training.steps import Rates, Step, quickest_step, recorder_for
@@ -124,7 +124,7 @@ class _State:
         self.before = 0.0  # seconds of the parts of the run that ended with a snapshot
         self.clock = clock
         self.began = clock()
-        self.signs = binary_signs(self.network)
+        self.signs = binary_weights(self.network)
 
     @property
     def seconds(self) -> float:
@@ -181,13 +181,13 @@ class _State:
         best = snapshot.values["best"]
         if best is not None:
             self.best = (best["validation_error"], best["epoch"], part("best/"))
-        self.signs = binary_signs(self.network)
+        self.signs = binary_weights(self.network)
 
     def end_epoch(self, row: dict[str, float]) -> None:
         """Keep the epoch's row, and the network where it is the best so far."""
         self.epoch = int(row["epoch"])
         self.rows.append(row)
-        self.signs = binary_signs(self.network)
+        self.signs = binary_weights(self.network)
         error = row["validation_error"]  # NaN where no images are held out
         # of equally good epochs the last, as in the original code
         if not math.isnan(error) and (self.best is None or error <= self.best[0]):
