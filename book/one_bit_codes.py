@@ -43,6 +43,7 @@ import pandas as pd
 from bnn_geometry import data, training
 from bnn_geometry.book import plots, presets
 from bnn_geometry.book.display import Origin, glue, show, table
+from bnn_geometry.book.rotated_signs import show_signs
 from bnn_geometry.geometry import binarized_angle, one_bit, quantizers
 from bnn_geometry.geometry.distributions import GAUSSIAN
 from bnn_geometry.studies import one_bit_search as study
@@ -81,7 +82,9 @@ simulation = Origin(preset=preset, seed=seed)
 # c = \cos\angle\bigl(o, \mathrm{bin}(o)\bigr) \longrightarrow \sqrt{2/\pi},
 # $$ (eq-code-cosine)
 #
-# with the standard deviation $\sqrt{(1 - 2/\pi)/D}$ in $D$ dimensions.
+# with the standard deviation $\sqrt{(1 - 2/\pi)/D}$ in $D$ dimensions. In the plane the mean angle
+# is {glue:text}`over-all:.1f`° over all rotations, whatever the cloud, but a single rotation may be
+# a good or a bad one. In high dimension one is as good as another.
 
 # %% tags=["nbval-ignore-output"]
 kinds = {
@@ -91,19 +94,26 @@ kinds = {
     "Gaussian": gaussian[0],
 }
 by_way = study.sign_angles(kinds, generator)
-figure, [[ax]] = plots.new_figure(height=3.2, width=5.8)
-plots.by_layer(by_way, ax, column="angle", lines={f"law: {limit:.1f}°": limit}, sideways=True)
-ax.set(xlabel="angle to the signs (degrees)", xlim=(25, 75))
-figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-show(
-    figure,
-    "fig-code-angles",
-    "Angle between vectors and their signs, as they are (filled) and after one random rotation "
-    "(open): median, and bars over the middle half of the vectors. Activations: the last hidden "
-    "layer of the published perceptron, before bin.",
-    origin,
-    alt="Four kinds of vectors. Pixels are near 67 degrees, with their mean subtracted near 54, "
-    "activations near 32 and Gaussian vectors at 37. Rotated, all are at the law's 37 degrees.",
+cloud = study.plane_cloud(60, np.random.default_rng(seed))
+clouds = {}
+for turn in (0, 30):
+    turned, mean_angle = study.turned(cloud, turn)
+    clouds[f"rotated by {turn}°\n{mean_angle:.0f}° in the mean"] = turned
+over_all = np.mean([study.turned(cloud, turn)[1] for turn in range(90)])
+show_signs(
+    cloud,
+    clouds,
+    by_way,
+    limit,
+    name="fig-code-angles",
+    caption="Top: vectors in the plane (points) and the four codes (squares). Below: angle between "
+    "vectors and their signs, as they are and after one random rotation: median, and bars over the "
+    "middle half of the vectors. Activations: the last hidden layer of the published perceptron, "
+    "before bin.",
+    origin=origin,
+    alt="Top: a cloud about the first axis is far from the codes, and rotated by 30 degrees near "
+    "one. Below: the median angles of four kinds of vectors to their signs. As they are, pixels "
+    "are farthest from the law; rotated, all four lie on it.",
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -112,6 +122,8 @@ spread = {n: binarized_angle.angle_sd(GAUSSIAN, int(n)) for n in set(rotated["di
 # of one rotation all vectors have a share in common: the spread is that of one vector
 assert ((rotated["mean"] - limit).abs() < 4 * rotated["dimension"].map(spread)).all()
 assert plain.loc["pixels", "angle"] > limit + 5
+assert np.isclose(over_all, 45 / 2, atol=0.01)
+glue(over_all=over_all)
 glue(turned="lose" if plain.loc["activations", "angle"] < limit - 1 else "do not lose")
 glue(limit=limit, pixels=plain.loc["pixels", "angle"])
 glue(before=plain.loc["activations", "angle"], after=rotated.loc["activations", "angle"])
