@@ -85,7 +85,7 @@ rotated_signs.show_signs(
     {"as they are": pd.DataFrame({"angle": [60.0, 40.0]}, ["a", "b"])},
     37.07,
     name="fig-signs",
-    caption="A cloud.",
+    caption="A cloud in the plane and its signs.",
     origin=Origin(),
     alt="Three points and four codes.",
 )
