@@ -23,9 +23,9 @@
 # and language models. Rotated at random, every vector comes to it, pixels from
 # {glue:text}`pixels:.0f`°. Its sign code, divided by the cosine of that angle, then gives dot
 # products without bias; the spread is that of a law, within {glue:text}`worst:.1f` % in these
-# simulations. From codes alone {glue:text}`found-pixels:.0f` % of the ten nearest of {glue:text}`data` are found, of
-# Gaussian vectors {glue:text}`found-gaussian:.0f` %. The division makes numbers right; to find
-# neighbours it is {glue:text}`use`.
+# simulations. From codes alone {glue:text}`found-pixels:.0f` % of the ten nearest of
+# {glue:text}`data` are found. Of Gaussian vectors it is {glue:text}`found-gaussian:.0f` %. The
+# division makes numbers right; to find neighbours it is {glue:text}`use`.
 #
 # The paper's authors rotated vectors before they binarized them {cite}`anderson2018`.
 # {doc}`beyond_one_bit` has what that does to single vectors. Here codes meet other vectors.
@@ -333,8 +333,8 @@ table(
 # %% [markdown]
 # For Gaussian weights it is {glue:text}`rule-bitnet-b1-58:.2f`°, with
 # {glue:text}`rule-zeros:.0f` % zeros: less than two degrees above the best,
-# {glue:text}`rule-best:.2f`°, and nearly ten below signs. These weights are nearest to their image under
-# the rule “{glue:text}`own-best`”.
+# {glue:text}`rule-best:.2f`°, and nearly ten below signs. These weights are nearest to their image
+# under the rule “{glue:text}`own-best`”.
 #
 # Caches of language models are quantized to a few bits after a random rotation by TurboQuant
 # {cite}`zandieh2025`: each entry by the best quantizer for Gaussian entries, Lloyd's and Max's.
