@@ -263,7 +263,7 @@ def test_scripts_are_loaded_by_pages_with_such_a_figure_alone():
 def test_the_scripts_are_the_books_own():
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
     assert "bnn_geometry.book.sphinx_interactive" in config["extra_extensions"]
-    scripts = {"angle-histograms.js", "binarized-vector.js", "first-layer.js"}
+    scripts = {"angle-histograms.js", "binarized-vector.js", "first-layer.js", "rotated-signs.js"}
     assert {"vendor", *scripts} == set(config["config"]["html_extra_path"])
     vendored = ROOT / "book" / "vendor" / "plotly"
     assert "MIT License" in (vendored / "LICENSE").read_text(encoding="utf-8")
@@ -281,8 +281,8 @@ def test_every_colour_is_named_in_both_themes():
     used = set(re.findall(r'colour\("([\w-]+)"\)', script))
     assert used
     for selector in (
-        r"\n\.angle-histograms,\n\.binarized-vector \{",
-        r'html\[data-theme="dark"\] \.binarized-vector \{',
+        r"\n\.angle-histograms,\n\.binarized-vector,\n\.rotated-signs \{",
+        r'html\[data-theme="dark"\] \.rotated-signs \{',
     ):
         block = re.search(selector + "(.*?)}", css, re.S)[1]
         assert used == set(re.findall(r"--([\w-]+):", block))

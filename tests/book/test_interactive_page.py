@@ -75,8 +75,23 @@ filters.show_filters(
     alt="Three filters with their clouds.",
 )
 
+# %%
+from bnn_geometry.book import rotated_signs
+
+cloud = np.array([[1.0, 0.25], [1.0, -0.25], [0.5, 0.1]])
+rotated_signs.show_signs(
+    cloud,
+    {"as it is": cloud, "turned": -cloud},
+    {"as they are": pd.DataFrame({"angle": [60.0, 40.0]}, ["a", "b"])},
+    37.07,
+    name="fig-signs",
+    caption="A cloud in the plane and its signs.",
+    origin=Origin(),
+    alt="Three points and four codes.",
+)
+
 # %% [markdown]
-# See {numref}`fig-filters`.
+# See {numref}`fig-filters` and {numref}`fig-signs`.
 
 # %%
 from IPython.display import display
@@ -95,7 +110,8 @@ def html(tmp_path_factory):
     """A book with the project's own settings and one chapter, built with warnings as errors."""
     book = tmp_path_factory.mktemp("interactive")
     scripts = [
-        f"book/{name}.js" for name in ("angle-histograms", "binarized-vector", "first-layer")
+        f"book/{name}.js"
+        for name in ("angle-histograms", "binarized-vector", "first-layer", "rotated-signs")
     ]
     for name in ("_config.yml", "book/_static", "book/vendor", *scripts):
         (book / Path(name).name).symlink_to(ROOT / name)
@@ -238,6 +254,26 @@ def test_the_filters_are_shown_one_at_a_time_by_their_correlation(visit):
     assert said.text_content().startswith("Filter 3, 4 of 4 from the lowest r: r = 0.90")
     assert page.locator(".first-layer svg.patch").count() == 2
     assert page.locator(".first-layer circle.dot").count() == 9
+
+
+def test_the_cloud_is_rotated_by_keys_and_its_signs_are_counted_and_spoken(visit):
+    page = visit("chapter.html").page
+    said, slider = page.locator(".rotated-signs .status"), page.get_by_label("Rotate the cloud")
+    mean = 45 - np.degrees(np.arctan([0.25, 0.25, 0.2])).mean()
+    assert said.text_content() == (
+        f"Rotated by 0°, the vectors are {mean:.1f}° from their signs in the mean; over all "
+        "rotations, 22.5°. Of 3 vectors 2 share the code (+1, +1), 1 share the code (+1, −1)."
+    )
+    for _ in range(15):
+        slider.press("ArrowRight")  # by 45° in all
+    assert slider.get_attribute("aria-valuetext") == "45 degrees"
+    assert "3 share the code (+1, +1)." in said.text_content()
+    assert page.locator(".rotated-signs circle.dot").count() == 3
+    assert page.locator(".rotated-signs rect.idle").count() == 3
+    assert page.locator("#fig-signs img").is_visible()  # beside it, and alone in print
+    page.emulate_media(media="print")
+    assert not page.locator(".rotated-signs svg").is_visible()
+    assert page.locator("#fig-signs img").is_visible()
 
 
 def test_the_plot_follows_theme_and_width_and_asks_no_other_host(visit, html):

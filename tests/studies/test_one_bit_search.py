@@ -169,3 +169,12 @@ def test_what_enters_a_layer_is_taken_before_it_is_binarized():
     for layer in ("fc1", "conv9"):  # images are not binarized; there is no such layer
         with pytest.raises(UserError, match=f"no layer '{layer}' with a binarized input"):
             search.hidden(network, images, layer)
+
+
+def test_a_cloud_in_the_plane_is_rotated_and_keeps_its_mean_over_all_rotations():
+    points = search.plane_cloud(40, np.random.default_rng(7))
+    quarter, _ = search.turned(points, 90)
+    np.testing.assert_allclose(quarter, np.column_stack([-points[:, 1], points[:, 0]]), atol=1e-12)
+    means = [search.turned(points, degrees)[1] for degrees in range(90)]
+    assert np.mean(means) == pytest.approx(22.5, abs=0.01)
+    assert max(means) - min(means) > 15  # a single rotation may be good or bad

@@ -1,6 +1,7 @@
 """Sphinx extension: an interactive figure's data, moved from its picture to its page.
 
-:mod:`bnn_geometry.book.interactive` and :mod:`bnn_geometry.book.filters` leave them in the SVG. The
+:mod:`bnn_geometry.book.interactive`, :mod:`bnn_geometry.book.filters` and
+:mod:`bnn_geometry.book.rotated_signs` leave them in the SVG. The
 page gets them as JSON (``papermill_render`` in ``_config.yml`` names :func:`place_data`), together
 with the scripts that draw them; a page without such a figure gets neither.
 """
@@ -15,12 +16,13 @@ from docutils.nodes import make_id
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-ANGLES, FILTERS = "angle-histograms", "first-layer"
+ANGLES, FILTERS, SIGNS = "angle-histograms", "first-layer", "rotated-signs"
 """Of each kind: id of the data's element in the SVG, and class of that on the page."""
 
 SCRIPTS = {
     ANGLES: ("../plotly/plotly-basic.min.js", "../angle-histograms.js", "../binarized-vector.js"),
     FILTERS: ("../first-layer.js",),
+    SIGNS: ("../rotated-signs.js",),
 }
 """Relative to ``_static``, outside of which they lie: jupyter-book adds every script that it finds
 there to all pages."""

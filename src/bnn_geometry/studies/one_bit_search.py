@@ -110,6 +110,22 @@ def hidden(network: nn.Module, images: Tensor, layer: str) -> Floats:
     return np.concatenate(parts)
 
 
+def plane_cloud(points: int, generator: np.random.Generator) -> Floats:
+    """Vectors of two entries about the direction of the first axis, shape (points, 2).
+
+    Like pixels they lie on one side, and one entry says little: the signs see less than they could.
+    """
+    spread, centre = np.array([0.2, 0.14]), np.array([1.0, 0.06])
+    return centre + spread * generator.standard_normal((points, 2))
+
+
+def turned(points: Floats, degrees: float) -> tuple[Floats, float]:
+    """Points of the plane rotated by an angle, and then their mean angle to their signs."""
+    a = np.radians(degrees)
+    after = points @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+    return after, float(angles.nearest_binary_angle(after).mean())
+
+
 def sign_angles(
     vectors: Mapping[str, ArrayLike], generator: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
