@@ -224,7 +224,7 @@ def test_run_chapter_leaves_what_is_not_its_own(small_book, capsys):
     [
         (
             ["nothing"],
-            "There is no chapter 'nothing'; there is beyond_one_bit, checks, claims, dot_products",
+            "There is no chapter 'nothing'; there is architectures, beyond_one_bit, checks, claims",
         ),
         (["random_vectors", "-p", "sample", "5"], "has no parameter 'sample'; it has: preset"),
         (["random_vectors", "-p", "samples", "many"], "is int, as in samples = 0"),
