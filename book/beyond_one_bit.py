@@ -351,7 +351,7 @@ glue(axis=angle.loc["an axis"], clipped=angle.loc["half clipped"])
 # What is a third level worth in a network? The convolutional network of {doc}`training` was trained
 # anew at an eighth of its width, with the same images and the same initial latents. Its
 # activations are signs, its weights $-1$, $0$ and $+1$. The threshold follows the mean size of the
-# layer's latents: $0.7$ of it in ternary weight networks {cite}`li2016`, half of it in BitNet b1.58
+# layer's latents: $0.7$ of it in ternary weight networks {cite}`li2016`, half of it in BitNet
 # {cite}`ma2024`. Both multiply the weights of a layer by a common factor. Here there is none: the
 # {term}`batch norm` behind the layer would divide it out again. The gradient passes to the latents
 # unchanged, and they are clipped to $[-1, 1]$, as with signs.
@@ -382,6 +382,7 @@ shown = layers.assign(zeros=100 * layers["zeros"])
 for (column, label), ax in zip(labels.items(), axes.flat, strict=True):
     plots.by_layer({k: shown.loc[k] for k in runs}, ax, column=column)
     ax.set(ylabel=label)
+    ax.label_outer()
 figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 show(
     figure,
