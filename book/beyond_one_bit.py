@@ -2,6 +2,10 @@
 # jupyter:
 #   sphinx_papermill:
 #     after: []
+#     runs:
+#       - cifar10-convnet-long-w0.125-s1
+#       - cifar10-convnet-long-ternary-twn-w0.125-s1
+#       - cifar10-convnet-long-ternary-absmean-w0.125-s1
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
@@ -38,11 +42,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bnn_geometry import data, training
 from bnn_geometry.book import plots, presets
-from bnn_geometry.book.display import Origin, glue, show
+from bnn_geometry.book.display import Origin, glue, show, table
 from bnn_geometry.geometry import angles, quantizers, rotation
 from bnn_geometry.geometry.distributions import GAUSSIAN, LAPLACE, UNIFORM
 from bnn_geometry.studies import quantized_angles as study
+from bnn_geometry.studies import ternary
 
 sizes = presets.sizes("beyond_one_bit", preset)
 samples = samples or sizes.quantized_samples
@@ -339,6 +345,97 @@ glue(axis=angle.loc["an axis"], clipped=angle.loc["half clipped"])
 # rotation moves away; inputs such as pixels, or weights trained without binarization, may be as
 # uneven as the vectors of {numref}`fig-rotation`. And a rotation is not free: since
 # $x\cdot w = Rx\cdot Rw$, whoever rotates the weights has to rotate every input.
+#
+# ## A network trained with three values
+#
+# What is a third level worth in a network? The convolutional network of {doc}`training` was trained
+# anew at an eighth of its width, with the same images and the same initial latents. Its
+# activations are signs, its weights $-1$, $0$ and $+1$. The threshold follows the mean size of the
+# layer's latents: $0.7$ of it in ternary weight networks {cite}`li2016`, half of it in BitNet
+# {cite}`ma2024`. Both multiply the weights of a layer by a common factor. Here there is none: the
+# {term}`batch norm` behind the layer would divide it out again. The gradient passes to the latents
+# unchanged, and they are clipped to $[-1, 1]$, as with signs.
+
+# %%
+NETWORKS = {
+    "signs": "",
+    "threshold 0.7 means": "-ternary-twn",
+    "threshold 0.5 means": "-ternary-absmean",
+}
+runs = {
+    label: training.published_run(f"cifar10-convnet-long{kind}-w0.125-s1")
+    for label, kind in NETWORKS.items()
+}
+layers = ternary.by_layer(runs)
+trained = ternary.summary(runs, layers)
+of_signs = runs["signs"]
+of_runs = Origin(
+    data=data.Provenance(**of_signs.data),
+    images=of_signs.info["measured_images"],
+    width=of_signs.recipe.width,
+    words=f"{of_signs.recipe.epochs} epochs; published runs",
+    seed=of_signs.seed,
+)
+figure, axes = plots.new_figure(3, 1, height=7.5, width=6.5, sharex=True)
+labels = {"angle": "angle (degrees)", "r": "r", "zeros": "zeros (%)"}
+shown = layers.assign(zeros=100 * layers["zeros"])
+for (column, label), ax in zip(labels.items(), axes.flat, strict=True):
+    plots.by_layer({k: shown.loc[k] for k in runs}, ax, column=column)
+    ax.set(ylabel=label)
+    ax.label_outer()
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+show(
+    figure,
+    "fig-ternary-layers",
+    "Three networks, trained with signs and with three values by two rules, layer by layer: angle "
+    "between latent weights and those that the network computes with (median over filters), "
+    "correlation of their dot products with the layer's inputs, and share of zeros.",
+    of_runs,
+    alt="Three panels, one above the other, with nine layers along the axis and three symbols for "
+    "each layer: the angle, the correlation r, and the share of zeros, which is nought for the "
+    "network trained with signs.",
+)
+
+# %%
+table(
+    trained.assign(angle=layers["angle"].groupby("weights").median()),
+    {
+        "error": "test error (%) | .1%",
+        "error_se": "standard error of the image sample | .1%",
+        "zeros": "zeros (%) | .1%",
+        "angle": "angle, median layer (°) | .1f",
+    },
+)
+
+# %%
+names = dict(zip(runs, ("signs", "twn", "absmean"), strict=True))
+rules = list(runs)[1:]
+gain = 100 * (trained.loc["signs", "error"] - trained["error"])[rules]
+resolved = 200 * trained["error_se"].max() * np.sqrt(2)
+words = ["fewer" if g > resolved else "more" if g < -resolved else "about as many" for g in gain]
+by_network = {column: layers[column].unstack("weights") for column in ("angle", "r")}
+turned, correlated = (of[rules].sub(of["signs"], axis=0) for of in by_network.values())
+assert (layers.loc["signs", "zeros"] == 0).all()
+assert (layers.loc[rules, "zeros"] > 0).all()
+glue(trained_error=100 * trained["error"].rename(names))
+glue(trained_zeros=100 * trained["zeros"].rename(names), trained_resolved=resolved)
+glue(trained_mistakes=pd.Series(dict(zip(("twn", "absmean"), words, strict=True))))
+glue(angle_smaller=int((turned < 0).all(axis=1).sum()), trained_layers=len(turned))
+glue(r_higher=int((correlated > 0).all(axis=1).sum()))
+
+# %% [markdown]
+# With signs the network is wrong on {glue:text}`trained-error-signs:.1f` % of the test images. With
+# the rule of ternary weight networks it makes {glue:text}`trained-mistakes-twn` mistakes,
+# {glue:text}`trained-error-twn:.1f` %. With that of BitNet it makes
+# {glue:text}`trained-mistakes-absmean`, {glue:text}`trained-error-absmean:.1f` %. A difference
+# counts here from two of its standard errors on, {glue:text}`trained-resolved:.1f` points, taking
+# the images as drawn anew for each network. One seed of each was trained, and how far two seeds
+# differ is not in that number.
+#
+# In {glue:text}`angle-smaller` of {glue:text}`trained-layers` layers the angle is smaller with
+# either rule than with signs. In {glue:text}`r-higher` the correlation is higher
+# ({numref}`fig-ternary-layers`). The rule of BitNet sets {glue:text}`trained-zeros-absmean:.0f` %
+# of the weights to zero, the other {glue:text}`trained-zeros-twn:.0f` %.
 #
 # ## Exercises
 #
