@@ -48,7 +48,7 @@ from bnn_geometry.book.display import Origin, glue, show, table
 from bnn_geometry.geometry import angles, quantizers, rotation
 from bnn_geometry.geometry.distributions import GAUSSIAN, LAPLACE, UNIFORM
 from bnn_geometry.studies import quantized_angles as study
-from bnn_geometry.studies import ternary
+from bnn_geometry.studies import replicates, ternary
 
 sizes = presets.sizes("beyond_one_bit", preset)
 samples = samples or sizes.quantized_samples
@@ -422,6 +422,7 @@ glue(trained_zeros=100 * trained["zeros"].rename(names), trained_resolved=resolv
 glue(trained_mistakes=pd.Series(dict(zip(("twn", "absmean"), words, strict=True))))
 glue(angle_smaller=int((turned < 0).all(axis=1).sum()), trained_layers=len(turned))
 glue(r_higher=int((correlated > 0).all(axis=1).sum()))
+glue(trained_remark=replicates.unlike(list(runs.values())))
 
 # %% [markdown]
 # With signs the network is wrong on {glue:text}`trained-error-signs:.1f` % of the test images. With
@@ -430,7 +431,7 @@ glue(r_higher=int((correlated > 0).all(axis=1).sum()))
 # {glue:text}`trained-mistakes-absmean`, {glue:text}`trained-error-absmean:.1f` %. A difference
 # counts here from two of its standard errors on, {glue:text}`trained-resolved:.1f` points, taking
 # the images as drawn anew for each network. One seed of each was trained, and how far two seeds
-# differ is not in that number.
+# differ is not in that number. {glue:text}`trained-remark`
 #
 # In {glue:text}`angle-smaller` of {glue:text}`trained-layers` layers the angle is smaller with
 # either rule than with signs. In {glue:text}`r-higher` the correlation is higher
