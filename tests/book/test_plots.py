@@ -83,7 +83,7 @@ def test_long_names_stand_from_top_to_bottom():
 
 def test_a_cloud_has_its_counts_its_line_and_grey_where_signs_differ():
     _, panels = plots.new_figure(2, 2, width=4, height=4)
-    plots.clouds([CLOUD] * 4, panels, labels=("a", "b"))
+    plots.clouds([CLOUD] * 4, panels)
     ax = panels[1, 0]
     assert ax.get_title() == "conv1: n = 1,152\nr = 0.95"
     counts = ax.collections[0].get_array()
@@ -93,7 +93,8 @@ def test_a_cloud_has_its_counts_its_line_and_grey_where_signs_differ():
     corners = [patch.get_extents().transformed(ax.transData.inverted()) for patch in ax.patches]
     np.testing.assert_allclose([c.extents for c in corners], [[-2, 0, 0, 2], [0, -2, 2, 0]])
     labels = [[(ax.get_xlabel(), ax.get_ylabel()) for ax in row] for row in panels]
-    assert labels == [[("", "$b$"), ("", "")], [("$a$", "$b$"), ("$a$", "")]]
+    x, y = r"$x\cdot w^b$", r"$x\cdot w^c$"
+    assert labels == [[("", y), ("", "")], [(x, y), (x, "")]]
 
 
 def test_histograms_are_densities():

@@ -5,6 +5,7 @@ faiss is imported where it is used: the other ways to search need numpy alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ BITNET = 0.5
 TURBOQUANT = {1: (0.36, 0.01), 2: (0.117, 0.001), 3: (0.03, 0.01), 4: (0.009, 0.001)}
 """Bits → squared error as TurboQuant's theorem 1 prints it, and a unit of its last digit."""
 
-TURBOQUANT_FACTOR = np.sqrt(3) * np.pi / 2
+TURBOQUANT_FACTOR = math.sqrt(3) * math.pi / 2
 """Of its bound: squared error at most this times 4^(−bits). The same number is the limit for many
 bits of the best scalar quantizer for Gaussian entries (Panter and Dite 1951)."""
 

@@ -125,12 +125,7 @@ def by_layer(
     return ax
 
 
-def clouds(
-    pictures: Sequence[Cloud],
-    axes: NDArray,
-    *,
-    labels: tuple[str, str] = (r"x\cdot w^b", r"x\cdot w^c"),
-) -> None:
+def clouds(pictures: Sequence[Cloud], axes: NDArray) -> None:
     """Figure 3 of the paper: a 2-D histogram of both dot products of each layer, log colours.
 
     The two quadrants where the signs differ are grey; the line is the regression.
@@ -141,8 +136,6 @@ def clouds(
         From :meth:`bnn_geometry.studies.geometry_results.Geometry.pictures`.
     axes : ndarray of Axes
         One for each layer; the outer ones are labelled.
-    labels : pair of str
-        The two dot products, in TeX.
     """
     for found, ax in zip(pictures, axes.flat, strict=True):
         x, y = found.x, found.y
@@ -158,9 +151,9 @@ def clouds(
         ax.grid(False)
     grid = np.atleast_2d(axes)
     for ax in grid[-1]:
-        ax.set_xlabel(f"${labels[0]}$")
+        ax.set_xlabel(r"$x\cdot w^b$")
     for ax in grid[:, 0]:
-        ax.set_ylabel(f"${labels[1]}$")
+        ax.set_ylabel(r"$x\cdot w^c$")
 
 
 def histograms(
