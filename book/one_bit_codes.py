@@ -174,28 +174,28 @@ spreads = pd.concat(
     names=["dimension"],
 )
 by_product = {f"⟨o, q⟩ = {t:g}": rows.droplevel(1) for t, rows in spreads.groupby("product")}
-figure, [[left, right]] = plots.new_figure(1, 2, height=4.4, width=7.4)
-plots.series(means, left, theory=mean_laws)
-left.set(xlabel="⟨o, q⟩", ylabel="mean of the estimate", xlim=(-1, 1), ylim=(-1, 1))
-left.legend(loc="upper left", fontsize="small")
+figure, [[upper], [lower]] = plots.new_figure(2, 1, height=7.2, width=5.8)
+plots.series(means, upper, theory=mean_laws)
+upper.set(xlabel="⟨o, q⟩", ylabel="mean of the estimate", xlim=(-1, 1), ylim=(-1, 1))
+upper.legend(loc="upper left", fontsize="small")
 plots.series(
     {label: rows[["sd", "sd_se"]] for label, rows in by_product.items()},
-    right,
+    lower,
     theory={label: rows["sd_law"] for label, rows in by_product.items()},
 )
-right.set(xlabel="dimension D", ylabel="standard deviation", xlim=(50, 5200), ylim=(0.004, 0.15))
-plots.log_axis(right, "x", [64, 256, 1024, 4096])
-plots.log_axis(right, "y", [0.005, 0.01, 0.02, 0.05, 0.1])
-right.legend(loc="lower left", fontsize="small")
+lower.set(xlabel="dimension D", ylabel="standard deviation", xlim=(50, 5200), ylim=(0.004, 0.15))
+plots.log_axis(lower, "x", [64, 256, 1024, 4096])
+plots.log_axis(lower, "y", [0.005, 0.01, 0.02, 0.05, 0.1])
+lower.legend(loc="lower left", fontsize="small")
 show(
     figure,
     "fig-estimates",
-    f"Left: mean of three estimates of ⟨o, q⟩ in {sizes.estimate_dimensions[1]} dimensions. Right: "
-    "standard deviation of the first. Points: simulated, standard errors smaller than the symbols. "
-    "Lines: the laws.",
+    f"Above: mean of three estimates of ⟨o, q⟩ in {sizes.estimate_dimensions[1]} dimensions. "
+    "Below: standard deviation of the first. Points: simulated, standard errors smaller than the "
+    "symbols. Lines: the laws.",
     simulation.but(words=f"{sizes.pairs:,} pairs per point, each rotated anew"),
-    alt="Left: points on the diagonal for the divided estimate, on a flatter line for the one not "
-    "divided, on an S-shaped curve for signs of both. Right: on logarithmic axes three parallel "
+    alt="Above: points on the diagonal for the divided estimate, on a flatter line for the one not "
+    "divided, on an S-shaped curve for signs of both. Below: on logarithmic axes three parallel "
     "lines that fall as one over the root of the dimension, lowest for the dot product 0.9.",
 )
 
