@@ -53,6 +53,17 @@ def test_latents_are_clipped_and_real_weights_are_not():
     assert network.recurrent.weight.abs().max() > 1
 
 
+def test_first_step_of_adam_is_the_rate_times_the_layers_scale():
+    before, lr = reader(recurrent="continuous"), 1e-4
+    images, labels = split(20)
+    network = reader(recurrent="continuous")
+    train_small(network, images, labels, Budget(1, 20, 20), lr=lr, seed=5)  # one step
+    # Adam's first step has the size of its rate wherever there is a gradient
+    for name, scale in (("input", layer_scale(network.input)), ("recurrent", 1.0)):
+        moved = (getattr(network, name).weight - getattr(before, name).weight).abs()
+        assert moved.max().item() == pytest.approx(lr * scale, rel=1e-3)
+
+
 def test_only_quantized_layers_have_the_originals_scale():
     network = nn.Sequential(BinaryLinear(5, 7), BinaryLinear(7, 3, binary=False))
     scales = [group["scale"] for group in parameter_groups(network)]
