@@ -50,6 +50,32 @@ def test_a_part_has_its_errors_and_all_its_layers(variant, one_thread):
         pd.testing.assert_frame_equal(again[name], table)
 
 
+def test_trained_held_out_and_test_images_are_three_sets(monkeypatch, one_thread):
+    trained, judged = [], []
+
+    def train(network, images, labels, budget, *, lr, seed):
+        trained.append(images)
+        return 0.5
+
+    def evaluate(network, split, *, indices=None):
+        judged.append(split.images if indices is None else split.images[indices])
+        return 0.5
+
+    monkeypatch.setattr(architectures, "train_small", train)
+    monkeypatch.setattr(architectures, "evaluate", evaluate)
+    run("recurrent, real")
+    dataset = tiny_dataset("mlp")
+
+    def places(images, among):
+        return {int((among == image).flatten(1).all(1).nonzero()) for image in images}
+
+    own, (held_out, test) = trained[0], judged
+    assert len(places(own, dataset.train.images)) == 30
+    assert places(own, dataset.train.images).isdisjoint(places(held_out, dataset.train.images))
+    assert len(held_out) == 10
+    assert places(test, dataset.test.images) == set(range(25))
+
+
 def test_measured_beside_the_untrained_network_and_with_the_weights_used():
     images = tiny_dataset("mlp").test.images[:8]
     network, before = (architectures.build("recurrent, ternary", seed) for seed in (2, 1))
