@@ -8,6 +8,7 @@ from scipy import stats
 from tiny import tiny_dataset
 
 from bnn_geometry.data import datasets
+from bnn_geometry.errors import UserError
 from bnn_geometry.networks.layers import latent_angles, weight_layers
 from bnn_geometry.probing import measurements
 from bnn_geometry.studies import architectures
@@ -95,6 +96,11 @@ def test_measured_beside_the_untrained_network_and_with_the_weights_used():
     np.testing.assert_allclose(
         found["white_inputs"], np.cos(np.radians(found["angle"])), atol=0.02
     )  # medians, of an even number of filters
+
+
+def test_variant_that_is_not_there_is_refused_with_names_that_can_be_told_apart():
+    with pytest.raises(UserError, match="there is 'recurrent, binary', 'recurrent, ternary'"):
+        architectures.study(variants=["nothing"])
 
 
 def test_quantized_angles_of_signs_are_the_latent_angles():

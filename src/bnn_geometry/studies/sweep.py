@@ -175,7 +175,10 @@ def check_choice(
     """
     for name in variants:
         if name not in known:
-            raise UserError(f"There is no variant {name!r}; there is {', '.join(known)}.")
+            # names have commas in them
+            raise UserError(
+                f"There is no variant {name!r}; there is {', '.join(map(repr, known))}."
+            )
     if needed is not None and needed not in variants:
         raise UserError(f"Variants are compared with the {needed}: name it among the variants.")
     if len(set(seeds)) < len(seeds):
