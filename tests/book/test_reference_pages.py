@@ -1,9 +1,13 @@
 """The pages to look things up in, the package's and the glossary, have all that there is."""
 
-import ast
 import re
+from importlib import import_module
+from pathlib import Path
 
+import pytest
 from notebooks_under_test import ROOT
+
+from bnn_geometry.book.sphinx_rooms import face, modules, sentence
 
 BOOK, SOURCE = ROOT / "book", ROOT / "src"
 PACKAGE_PAGE = (BOOK / "api.md").read_text(encoding="utf-8")
@@ -13,20 +17,36 @@ MODULES = {
 }
 
 
-def test_every_module_is_on_the_page_of_the_package_once_under_its_own_heading():
-    parts = re.findall(
-        r"^### `(\S+)`\n\n```{eval-rst}\n.. automodule:: (\S+)\n", PACKAGE_PAGE, re.M
+ROOMS = re.findall(r"^\.\. room:: (\S+)$", PACKAGE_PAGE, re.M)
+
+
+def test_every_module_is_on_the_page_of_the_package_once():
+    shown = [module for room in ROOMS for module in modules(room)]
+    assert sorted(shown) == sorted(MODULES)
+    assert len(MODULES) > 100
+
+
+def test_every_module_begins_with_the_sentence_that_the_page_shows():
+    for room in ROOMS:
+        for name, tree in modules(room).items():
+            assert re.fullmatch(r"[A-Z\d`].*\.", sentence(tree)), name
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if "." in room])
+def test_every_name_that_a_room_offers_is_on_the_page_once(room):
+    documented = [target.rsplit(".", 1)[1] for target in face(room)]
+    offered = getattr(import_module(room), "__all__", ())
+    inner = {path.stem for path in (SOURCE / Path(*room.split("."))).glob("*")}
+    assert sorted(documented) == sorted(set(offered) - inner)
+
+
+def test_a_name_is_documented_where_it_is_defined_as_what_it_is():
+    found = face("bnn_geometry.book")
+    assert found["bnn_geometry.book.display.show"] == "autofunction"
+    assert found["bnn_geometry.book.display.Origin"] == "autoclass"
+    assert face("bnn_geometry.geometry")["bnn_geometry.geometry.distributions.GAUSSIAN"] == (
+        "autodata"
     )
-    named = [module for _, module in parts]
-    assert sorted(named) == sorted(MODULES)
-    assert [heading for heading, _ in parts] == [n.removeprefix("bnn_geometry.") for n in named]
-    assert len(parts) == PACKAGE_PAGE.count("automodule::")
-
-
-def test_every_module_begins_with_the_sentence_that_its_page_shows():
-    for name, path in MODULES.items():
-        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        assert said.split("\n\n")[0].endswith("."), name
 
 
 def test_the_rooms_on_the_page_of_the_package_say_what_they_are_for():
