@@ -341,17 +341,19 @@ convnet = training.live_run(sizes.convnet, cifar10, seed=seed)
 mlp = training.live_run(sizes.mlp, mnist, seed=seed)
 live = {"convolutional": convnet, "perceptron": mlp}
 figure, [[ax]] = plots.new_figure(height=3.4)
-plots.series({k: 100 * r.history.set_index("epoch")["test_error"] for k, r in live.items()}, ax)
-ax.set(xlabel="epoch", ylabel="test error (%)", ylim=(0, None))
+held_out = {k: 100 * r.history.set_index("epoch")["validation_error"] for k, r in live.items()}
+plots.series(held_out, ax)
+ax.set(xlabel="epoch", ylabel="error on images held out (%)", ylim=(0, None))
 ax.legend()
 show(
     figure,
     "fig-history",
-    f"Test error of the networks of this build: convolutional, width {width(sizes.convnet.width)}, "
+    "Error of the networks of this build on training images held out: convolutional, width "
+    f"{width(sizes.convnet.width)}, "
     f"on {cifar10.provenance.title}; perceptron, width {width(sizes.mlp.width)}, on "
     f"{mnist.provenance.title}.",
     Origin(preset=preset, seed=seed),
-    alt="Two falling curves of test error against epoch, one for each network.",
+    alt="Two falling curves of error against epoch, one for each network.",
 )
 
 # %% tags=["nbval-ignore-output"]

@@ -28,7 +28,7 @@ def main(names: list[str]) -> int:
         import nbformat
 
         from bnn_geometry import storage
-        from bnn_geometry.training.environment import environment
+        from bnn_geometry.training.environment import chapter_environment
         from sphinx_papermill import chapter as chapters
         from sphinx_papermill import worker
 
@@ -47,7 +47,7 @@ def main(names: list[str]) -> int:
                 parameters=chapter.parameters,
                 cwd=chapter.path.parent,
                 timeout=600,
-                environment=environment(),
+                environment=chapter_environment(),
             ).outcome()
             if not outcome.ok:
                 print(f"{chapter.name}: {outcome.error}", file=sys.stderr)

@@ -153,7 +153,7 @@ def test_changed_sizes_make_their_chapter_stale_and_what_builds_on_it_and_nothin
         ("quantized_samples = 200", "quantized_samples = 201", {"beyond_one_bit", "reproducing"}),
         ("units = 4000", "units = 4001", {"theory", "index", "reproducing"}),
         ("flow_steps = 1500", "flow_steps = 1501", {"reproducing"}),  # of another preset
-        ("seconds = 160", "seconds = 161", {"reproducing"}),
+        ("seconds = 60", "seconds = 61", {"reproducing"}),
         # a recipe is of all who train by it, and of who builds on them
         (
             "[bases.small-mlp]",

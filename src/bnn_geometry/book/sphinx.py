@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bnn_geometry import data, paths
 from bnn_geometry.book import presets
 from bnn_geometry.errors import UserError
-from bnn_geometry.training.environment import environment
+from bnn_geometry.training.environment import chapter_environment
 from sphinx_papermill.extension import stop
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def configure(app: Sphinx, config: Config) -> None:
     store = book / paths.STORE
     runs = os.environ.get(paths.RUNS) or str(book.resolve().parent / "runs")
     config.papermill_folders = {"runs": runs}
-    config.papermill_environment = environment() | {
+    config.papermill_environment = chapter_environment() | {
         paths.RUNS: runs,
         paths.LIVE: os.environ.get(paths.LIVE) or str(store / "live"),
         paths.EXECUTED: str(store / preset),  # the ledger reads the others' results

@@ -9,6 +9,7 @@ build no documentation of theirs.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ DIRECTIVES = {ast.FunctionDef: "autofunction", ast.ClassDef: "autoclass"}
 """How autodoc documents what a statement defines; anything else is ``autodata``."""
 
 
+@cache
 def modules(name: str) -> dict[str, ast.Module]:
     """The modules of a package, or the one module of that name, parsed, by their full names."""
     source = Path(import_module(name).__file__ or "")

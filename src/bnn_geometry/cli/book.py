@@ -16,7 +16,7 @@ from bnn_geometry import __version__, data, paths
 from bnn_geometry.book import ledger, ledger_table, presets
 from bnn_geometry.cli.words import parse_value, size
 from bnn_geometry.errors import UserError
-from bnn_geometry.training.environment import environment
+from bnn_geometry.training.environment import chapter_environment
 
 # torch and papermill are imported by the commands that need them: the others start at once.
 
@@ -143,7 +143,7 @@ def run_chapter(args: argparse.Namespace) -> None:
             parameters=parameters,
             cwd=book,
             timeout=args.timeout,
-            environment=environment(),
+            environment=chapter_environment(),
         ).outcome()
         if partial.exists():
             staleness.seal(partial, book)
@@ -186,6 +186,7 @@ def lab(args: argparse.Namespace) -> None:
         file.write_text(json.dumps(values), encoding="utf-8")
     os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
     os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
+    os.environ.update(chapter_environment())
     if args.data:
         os.environ[paths.DATA] = str(paths.data_root(args.data))
     command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={book}", *args.rest]

@@ -19,6 +19,24 @@ the same large tensors anew: a third of a narrow network's time would go into th
 zeroed pages. Other libraries ignore these settings."""
 
 
+CHAPTERS = 2
+"""Chapters that a build executes at once: as many as ``papermill_jobs`` is where nothing sets it."""
+
+
 def environment() -> dict[str, str]:
     """These variables; one that the user has set keeps its value."""
     return {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
+
+
+def chapter_environment() -> dict[str, str]:
+    """The same for a chapter's kernel, with its share of the cores.
+
+    Two kernels that each start a thread for every core wait for each other at every operation:
+    on two cores the networks of the smoke preset then take three times as long (the perceptron
+    ten). Whatever executes a chapter takes this number, for a run is found again only where the
+    number of threads is the same (:func:`bnn_geometry.training.live.live_run`).
+    """
+    import joblib
+
+    share = max(1, joblib.cpu_count() // CHAPTERS)
+    return environment() | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
