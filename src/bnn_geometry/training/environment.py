@@ -20,7 +20,7 @@ zeroed pages. Other libraries ignore these settings."""
 
 
 CHAPTERS = 2
-"""Chapters that a build executes at once: as many as ``papermill_jobs`` is where nothing sets it."""
+"""Chapters that a build executes at once: what ``papermill_jobs`` is where nothing sets it."""
 
 
 def environment() -> dict[str, str]:
