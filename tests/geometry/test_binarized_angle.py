@@ -28,7 +28,7 @@ from bnn_geometry.geometry.distributions import (
     sparse,
     student_t,
 )
-from bnn_geometry.geometry.pair_angle import pair_angle_sd, pair_cosine_sd
+from bnn_geometry.geometry.pair_angle import pair_angle_sd
 
 SPARSE = sparse(0.3)
 SIGMAS = 4.5  # 7e-6 of all seeds would fail; the seeds are fixed
@@ -206,6 +206,6 @@ def test_what_has_no_angle_or_no_density_is_refused():
         for f in (mean_cosine, mean_square_cosine, cosine_sd, mean_angle, angle_sd):
             with pytest.raises(ValueError, match="at least 1"):
                 f(GAUSSIAN, n)
-        for f in (pair_cosine_sd, pair_angle_sd, worst_binary_angle):
+        for f in (pair_angle_sd, worst_binary_angle):
             with pytest.raises(ValueError, match="at least 1"):
                 f(n)

@@ -12,7 +12,6 @@ from bnn_geometry.geometry.pair_angle import (
     pair_angle_density,
     pair_angle_logcdf,
     pair_angle_sd,
-    pair_cosine_sd,
 )
 from bnn_geometry.geometry.quantizers import limit_angle
 
@@ -39,7 +38,7 @@ def test_density_integrates_to_one_with_its_variances(law):
         assert over_angles(lambda t: 1.0, n, law) == pytest.approx(1, abs=1e-10)
         variance = over_angles(lambda t: np.cos(np.radians(t)) ** 2, n, law)
         assert variance == pytest.approx(1 / n, rel=1e-9)
-        assert np.sqrt(variance) == pytest.approx(pair_cosine_sd(n), rel=1e-9)
+        assert np.sqrt(variance) == pytest.approx(n**-0.5, rel=1e-9)
         spread = np.sqrt(over_angles(lambda t: (t - 90) ** 2, n, law))
         assert pair_angle_sd(n, law) == pytest.approx(spread, rel=1e-9)
 

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from planted import SAMPLES, correlated, gaussian, linear, random_covariance
+from planted import SAMPLES, correlated, gaussian
 from small_networks import generator
 
 from bnn_geometry.geometry.correlation import predicted_correlation
-from bnn_geometry.networks.layers import BinaryConv2d
 from bnn_geometry.networks.magnitudes import shuffled_magnitudes
 from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing import controls
@@ -52,61 +51,6 @@ def test_binary_latents_agree_perfectly_and_a_single_filter_has_no_other():
     assert found["measured"].item() == pytest.approx(1)
     assert found["white inputs"].item() == pytest.approx(1)
     assert math.isnan(found["wrong pairing"])
-
-
-def test_prediction_from_other_inputs_of_the_same_covariance():
-    x, covariance = correlated(40)
-    layer = linear(gaussian(30, 40, seed=3))
-    w, b = layer.weight.detach().double().numpy(), layer.binary_weight.double().numpy()
-    found = controls.predicted_correlations(layer, x + 3.0, components=(1, 5, 40))
-    assert list(found) == [
-        *("covariance", "identity", "diagonal"),
-        *("1 component", "5 components", "40 components"),
-    ]
-    exact = predicted_correlation(w, b, covariance)
-    np.testing.assert_allclose(found["covariance"], exact, atol=5 / math.sqrt(SAMPLES))
-    np.testing.assert_allclose(found["identity"], predicted_correlation(w, b), atol=1e-12)
-    sample = np.cov(x.numpy().T)
-    np.testing.assert_allclose(
-        found["diagonal"], predicted_correlation(w, b, np.diag(sample)), atol=1e-6
-    )
-    # all of them are the covariance, one of them is a line
-    np.testing.assert_allclose(found["40 components"], found["covariance"], atol=1e-6)
-    np.testing.assert_allclose(found["1 component"].abs(), 1, atol=1e-9)
-    values, vectors = np.linalg.eigh(sample)
-    leading = (vectors[:, -5:] * values[-5:]) @ vectors[:, -5:].T
-    by_hand = [
-        u @ leading @ v / math.sqrt((u @ leading @ u) * (v @ leading @ v))
-        for u, v in zip(w, b, strict=True)
-    ]
-    np.testing.assert_allclose(found["5 components"], by_hand, atol=1e-6)
-
-
-def test_covariance_that_is_a_product_of_channels_and_space():
-    channels, _ = correlated(4, seed=5)
-    between_channels = np.cov(channels.numpy().T)
-    between_pixels = random_covariance(9, 1.5, np.random.default_rng(6))
-    covariance = np.kron(between_channels, between_pixels)
-    x = gaussian(SAMPLES, 36, seed=7) @ torch.from_numpy(np.linalg.cholesky(covariance).T)
-    layer = BinaryConv2d(4, 10)
-    layer.load_state_dict({"weight": gaussian(10, 4, 3, 3, seed=8).float()})
-    found = controls.predicted_correlations(layer, x, components=(3,))
-    w = layer.weight.detach().flatten(1).double().numpy()
-    b = layer.binary_weight.flatten(1).double().numpy()
-    exact = predicted_correlation(w, b, covariance)
-    np.testing.assert_allclose(found["channel × space"], exact, atol=0.01)
-    # transposed, the product would be another matrix
-    wrong = predicted_correlation(w, b, np.kron(between_pixels, between_channels))
-    assert np.abs(exact - wrong).max() > 0.05
-    assert "channel × space" not in controls.predicted_correlations(linear(gaussian(3, 36)), x)
-
-
-def test_more_components_than_there_are():
-    layer = linear(gaussian(3, 5))
-    found = controls.predicted_correlations(layer, gaussian(100, 5, seed=1), components=(2, 100))
-    assert not torch.allclose(found["2 components"], found["covariance"], atol=0.01)
-    assert list(found)[-2:] == ["2 components", "100 components"]
-    torch.testing.assert_close(found["100 components"], found["covariance"], atol=1e-6, rtol=0)
 
 
 def test_shuffled_magnitudes_keep_signs_and_angles_and_draw_nothing_from_the_generator():

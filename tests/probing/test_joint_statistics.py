@@ -47,34 +47,6 @@ def test_histogram_grows_with_what_comes_later_and_does_not_depend_on_the_order(
     np.testing.assert_array_equal(at_once.counts, expected)
 
 
-@pytest.mark.parametrize("half", [8, 32, 1000])
-def test_visible_cells_hold_every_pair_in_a_frame_that_is_not_empty(half):
-    network, images = make("mlp")
-    expected = by_loops(network, images)
-    for s in dot_products.probe_weights(network, images):
-        counts, first, second = s.visible_cells(half)
-        assert counts.shape == (len(first) - 1, len(second) - 1)
-        assert counts.sum() == s.values
-        a, b = expected[s.layer]
-        for axis, (edges, z) in enumerate(((first, a), (second, b))):
-            assert edges[0] == -edges[-1]
-            assert np.abs(z).max() <= edges[-1] * (1 + 1e-6)
-            assert len(edges) <= 2 * half + 1
-            filled = np.flatnonzero(counts.sum(1 - axis))
-            assert filled[0] == 0 or filled[-1] == len(edges) - 2
-            sums, _ = np.histogram(z, edges)
-            # rounding takes a value over an edge now and then, at 0 above all
-            assert np.abs(sums - counts.sum(1 - axis)).sum() <= 0.02 * s.values
-
-
-def test_visible_cells_of_zeros_are_two_by_two():
-    weight = torch.tensor([[1.0, -1.0]])
-    s = single(weight, torch.zeros(3, 1, 1, 2, dtype=torch.uint8))
-    counts, first, second = s.visible_cells()
-    assert counts.tolist() == [[0, 0], [0, 3]]
-    assert first.tolist() == second.tolist() == [-1 / 128, 0, 1 / 128]
-
-
 def test_histogram_of_zeros_has_no_limits():
     histogram = joint_statistics.JointHistogram()
     histogram.add(torch.zeros(1, 3), torch.zeros(1, 3))

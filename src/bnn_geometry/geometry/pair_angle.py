@@ -22,19 +22,6 @@ from bnn_geometry.geometry.distributions import (
 )
 
 
-def pair_cosine_sd(n: int) -> float:
-    r"""Standard deviation of the cosine between two independent random vectors: n^(−1/2).
-
-    Exact in every dimension for entries drawn independently from one law, symmetric about zero
-    and without mass there. Given the magnitudes of all entries the signs are independent coin
-    tosses, so that the products :math:`u_iv_i` are uncorrelated; and since all entries are alike,
-    :math:`E[u_i^2/\|u\|^2] = 1/n`. Hence
-    :math:`E\cos^2 = \sum_i E[u_i^2/\|u\|^2]\,E[v_i^2/\|v\|^2] = n \cdot n^{-2}`.
-    """
-    check_dimension(n)
-    return float(n**-0.5)
-
-
 def binary_pair_law(n: int) -> tuple[Floats, Floats]:
     """Exact law of the cosine between two random ±1 vectors.
 

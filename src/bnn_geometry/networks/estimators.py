@@ -35,13 +35,10 @@ class Estimator:
     name : str
     g : callable
         Tensor → Tensor of the same shape, made of operations that torch differentiates.
-    formula : str
-        Its derivative, in LaTeX.
     """
 
     name: str
     g: Callable[[Tensor], Tensor]
-    formula: str
 
     def __call__(self, x: Tensor) -> Tensor:
         """bin(x) forward, g backward."""
@@ -68,21 +65,17 @@ def _swish(x: Tensor) -> Tensor:
     return 2 * gate * (1 + SWISH_BETA * x * (1 - gate)) - 1
 
 
-IDENTITY = Estimator("identity", lambda x: x, "1")
-HARD_TANH = Estimator("hard tanh", hard_tanh_carrier, r"\mathbf 1[|x| \le 1]")
-TANH = Estimator("tanh", torch.tanh, r"1 - \tanh^2 x")
-POLYNOMIAL = Estimator("polynomial", _polynomial, r"(2 - 2|x|)\,\mathbf 1[|x| \le 1]")
+IDENTITY = Estimator("identity", lambda x: x)
+HARD_TANH = Estimator("hard tanh", hard_tanh_carrier)
+TANH = Estimator("tanh", torch.tanh)
+POLYNOMIAL = Estimator("polynomial", _polynomial)
 """ApproxSign of Bi-Real Net (Liu et al. 2018)."""
-SWISH = Estimator(
-    "swish-like",
-    _swish,
-    r"\beta\,\frac{2 - \beta x\tanh(\beta x/2)}{1 + \cosh\beta x},\ \beta = 5",
-)
+SWISH = Estimator("swish-like", _swish)
 """SignSwish of BNN+ (Darabi et al. 2018): 2σ(βx)(1 + βx(1 − σ(βx))) − 1. Its derivative is negative
 where |βx| is larger than about 2.4."""
-OUTSIDE = Estimator("outside alone", lambda x: x * (x.abs() > 1), r"\mathbf 1[|x| > 1]")
+OUTSIDE = Estimator("outside alone", lambda x: x * (x.abs() > 1))
 """Wrong on purpose: passes just what the hard tanh cancels."""
-NOTHING = Estimator("nothing", lambda x: x.detach(), "0")
+NOTHING = Estimator("nothing", lambda x: x.detach())
 """The true derivative of bin, almost everywhere: in activations, only the last layer learns."""
 
 ESTIMATORS = {e.name: e for e in (IDENTITY, HARD_TANH, TANH, POLYNOMIAL, SWISH, OUTSIDE, NOTHING)}

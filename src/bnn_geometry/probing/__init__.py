@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "controls": ["control_correlations", "predicted_correlations"],
+        "controls": ["control_correlations"],
         "dot_products": [
             "ACTIVATIONS",
             "Comparison",

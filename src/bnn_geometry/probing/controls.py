@@ -1,20 +1,14 @@
-r"""What the correlation of x·w^b with x·w^c is compared with: controls and predictions.
+"""What the correlation of x·w^b with x·w^c is compared with.
 
-A correlation says little by itself. Beside it stand what chance gives (inputs without covariance,
-weights without training, another filter's weights) and what the covariance of the inputs predicts:
-:math:`r = w^T\Sigma b/\sqrt{w^T\Sigma w\;b^T\Sigma b}` (section 2 of the paper, with the constant
-it leaves open). With :math:`\Sigma` from the same inputs that is an identity; it becomes a
-prediction when it comes from other images, and an explanation when parts of it suffice.
+A correlation says little by itself. Beside it stands what chance gives: inputs without covariance,
+weights without training, another filter's weights, magnitudes in another order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import pandas as pd
 import torch
-from sklearn.utils.extmath import randomized_svd
-from torch import Tensor, nn
+from torch import Tensor
 
 from bnn_geometry.networks.magnitudes import shuffled_magnitudes
 from bnn_geometry.networks.straight_through import binarize
@@ -71,7 +65,7 @@ def control_correlations(
         "permuted inputs": filter_correlations(w, b, shuffled(x, generator)),
         "random weights": filter_correlations(dealt, binarize(dealt), x),
         "wrong pairing": filter_correlations(w, b.roll(-1, 0), x) if len(w) > 1 else alone,
-        "white inputs": _bilinear(w, b, lambda v: v, w.shape[1]),
+        "white inputs": _cosine(w, b),
     }
     # a generator in the same state: how many numbers are drawn of the other one stays as it was
     own = torch.Generator().set_state(generator.get_state())
@@ -79,76 +73,9 @@ def control_correlations(
     return found | {"shuffled magnitudes": filter_correlations(u, b, x)}
 
 
-def _bilinear(
-    w: Tensor, b: Tensor, apply: Callable[[Tensor], Tensor], trace: Tensor | float
-) -> Tensor:
-    # wᵀΣb/√(wᵀΣw·bᵀΣb) of a Σ that is given as v → Σv, with its trace E‖x‖²
-    variances = (above_rounding((v * apply(v)).sum(1), trace * v.square().sum(1)) for v in (w, b))
-    return pearson((w * apply(b)).sum(1), *variances)
-
-
-def predicted_correlations(
-    layer: nn.Module | Tensor,
-    x: Tensor,
-    *,
-    components: Sequence[int] = (1, 10, 100),
-    seed: int = 0,
-) -> dict[str, Tensor]:
-    r"""The correlation that the inputs' covariance predicts for each filter, and parts of it.
-
-    Parameters
-    ----------
-    layer : Module or Tensor
-        A linear layer or convolution, or its latent weights, (filters, ...).
-    x : Tensor, shape (samples, n)
-        Inputs of other images than those on which the correlation was measured.
-    components : sequence of int
-        How many leading principal components to keep; where there are fewer, all of them.
-    seed : int
-        Of the randomized decomposition.
-
-    Returns
-    -------
-    dict of str to Tensor of float64, shape (filters,)
-        ``covariance``: all of Σ; ``identity``; ``diagonal``: the variances alone; for a convolution
-        ``channel × space``: the product of a covariance between channels and one between the
-        pixels of a patch; ``k components``: the leading ones alone. NaN where a dot product does
-        not vary.
-    """
-    weight = layer if isinstance(layer, Tensor) else layer.weight
-    w = weight.detach().flatten(1).double().cpu()
-    b = binarize(w)
-    x = x.double()
-    x = x - x.mean(0)
-    variances = x.square().mean(0)
-    found = {
-        "covariance": filter_correlations(w, b, x),
-        "identity": _bilinear(w, b, lambda v: v, w.shape[1]),
-        "diagonal": _bilinear(w, b, lambda v: v * variances, variances.sum()),
-    }
-    if weight.dim() > 2:
-        channels, pixels = weight.shape[1], weight[0, 0].numel()
-        patches = x.reshape(len(x), channels, pixels)
-        between_channels = torch.einsum("scp,sdp->cd", patches, patches)
-        between_pixels = torch.einsum("scp,scq->pq", patches, patches)
-
-        def product(v: Tensor) -> Tensor:
-            v = v.reshape(-1, channels, pixels)
-            return torch.einsum("cd,fdq,qp->fcp", between_channels, v, between_pixels).flatten(1)
-
-        trace = between_channels.trace() * between_pixels.trace()
-        found["channel × space"] = _bilinear(w, b, product, trace)
-    most = min(max(components), *x.shape)
-    _, size, axes = randomized_svd(x.numpy(), most, random_state=seed)
-    along_w, along_b = (v @ torch.from_numpy(axes.T.copy()) for v in (w, b))
-    size = torch.from_numpy(size)
-    for k in components:
-        name = f"{k} component" + "s" * (k > 1)
-        strongest = size[:k].square()
-        found[name] = _bilinear(
-            along_w[:, :k], along_b[:, :k], lambda v, s=strongest: v * s, strongest.sum()
-        )
-    return found
+def _cosine(w: Tensor, b: Tensor) -> Tensor:
+    lengths = (above_rounding(s, w.shape[1] * s) for s in (w.square().sum(1), b.square().sum(1)))
+    return pearson((w * b).sum(1), *lengths)
 
 
 def quartile_table(correlations: dict[str, Tensor]) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-r"""Informative directions of a layer's inputs, and what binarizing them costs (section 4).
+r"""Directions between the classes of a layer's inputs, and what binarizing them costs (section 4).
 
 The paper concludes that the informative directions in the data and in the intermediate
-representations are well approximated by binary vectors. Two kinds can be found without looking at
-any weight: those along which the inputs vary most, and those that tell the classes apart.
+representations are well approximated by binary vectors. Those that tell the classes apart can be
+found without looking at any weight.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifierCV
 from torch import Tensor
 
-from bnn_geometry.errors import UserError
 from bnn_geometry.geometry.angles import angle
 from bnn_geometry.networks.straight_through import binarize
-from bnn_geometry.probing.correlation import filter_correlations
 from bnn_geometry.probing.layer_inputs import LayerSample
 
 KINDS = ("principal", "discriminant", "random")
@@ -27,85 +24,6 @@ KINDS = ("principal", "discriminant", "random")
 def _varying(x: Tensor) -> NDArray[np.bool_]:
     # Coordinates that vary: a discriminant has nothing to say of the others.
     return (x.std(0) > 1e-6).numpy()
-
-
-def _principal(x: Tensor, count: int) -> Tensor:
-    _, _, directions = torch.linalg.svd(x - x.mean(0), full_matrices=False)
-    return directions[:count]
-
-
-def _discriminant(x: Tensor, labels: Tensor, count: int) -> Tensor:
-    seen = _varying(x)
-    model = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
-    model.fit(x[:, seen].numpy(), labels.numpy())
-    found = np.zeros((min(count, model.scalings_.shape[1], len(model.classes_) - 1), x.shape[1]))
-    found[:, seen] = model.scalings_[:, : len(found)].T
-    return torch.from_numpy(found)
-
-
-def informative_directions(
-    samples: dict[str, LayerSample],
-    labels: Tensor,
-    *,
-    count: int = 5,
-    generator: torch.Generator,
-) -> pd.DataFrame:
-    r"""Directions v of each layer's inputs x, and the correlation of x·v with x·bin(v).
-
-    Directions and correlations come from the same sample.
-
-    Parameters
-    ----------
-    samples : dict of str to LayerSample
-        From :func:`bnn_geometry.probing.layer_inputs.sample_inputs`.
-    labels : Tensor of int64, shape (images,)
-        Classes of the images.
-    count : int
-        Directions of each kind, the most informative first.
-    generator : torch.Generator
-        Of the random directions.
-
-    Returns
-    -------
-    DataFrame
-        Columns layer, n (fan-in), kind (``principal``: of largest variance; ``discriminant``:
-        linear discriminants with the shrinkage of Ledoit and Wolf, at most one fewer than there are
-        classes; ``random``: of uniform direction), direction (from 1), variance (part of the
-        total that lies along v), angle (between v and bin(v), degrees) and r (Pearson).
-
-    Raises
-    ------
-    UserError
-        If the images of a sample are all of one class.
-    """
-    table = []
-    for name, sample in samples.items():
-        x, classes = sample.x.double(), labels[sample.image]
-        if len(classes.unique()) < 2:
-            raise UserError("All images are of one class: there is nothing to tell apart.")
-        kinds = {
-            "principal": _principal(x, count),
-            "discriminant": _discriminant(x, classes, count),
-            "random": torch.randn(count, x.shape[1], generator=generator, dtype=torch.float64),
-        }
-        for kind, v in kinds.items():
-            b = binarize(v)
-            r = filter_correlations(v, b, x)
-            along = x @ (v / v.norm(dim=1, keepdim=True)).T
-            variance = along.var(0, correction=0) / x.var(0, correction=0).sum()
-            for i in range(len(v)):
-                table.append(
-                    {
-                        "layer": name,
-                        "n": x.shape[1],
-                        "kind": kind,
-                        "direction": i + 1,
-                        "variance": float(variance[i]),
-                        "angle": float(angle(v[i], b[i])),
-                        "r": float(r[i]),
-                    }
-                )
-    return pd.DataFrame(table)
 
 
 def _fitted(z: NDArray, labels: NDArray, classes: NDArray) -> NDArray:

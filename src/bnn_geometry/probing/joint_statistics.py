@@ -97,39 +97,6 @@ class LayerStatistics:
     histogram: NDArray[np.int64] = field(repr=False)
     limits: tuple[float, float]
 
-    def visible_cells(
-        self, half: int = 32
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """The part of a histogram that is not empty, symmetric about zero, in fewer cells.
-
-        Parameters
-        ----------
-        half : int
-            Cells from the middle to an edge at most; at least half as many.
-
-        Returns
-        -------
-        counts : ndarray of int64, shape (columns, rows)
-            Of the same pairs.
-        first, second : ndarray
-            Edges of the cells along each axis.
-        """
-        counts = self.histogram
-        edges = []
-        for limit in self.limits:
-            filled = np.flatnonzero(counts.any(axis=1))
-            middle = BINS // 2
-            reach = int(max(middle - filled[0], filled[-1] + 1 - middle, 1))
-            merge = -(-reach // half)
-            cells = -(-reach // merge)
-            from_, to = middle - cells * merge, middle + cells * merge
-            padding = max(0, -from_)  # merging can reach beyond the last cell
-            padded = np.pad(counts, ((padding, padding), (0, 0)))
-            kept = padded[from_ + padding : to + padding]
-            counts = kept.reshape(2 * cells, merge, -1).sum(axis=1).T
-            edges.append(np.arange(-cells, cells + 1) * merge * ((limit or 1.0) / middle))
-        return counts, *edges
-
 
 class JointMoments:
     """Streaming joint statistics of two dot products a and b, per filter, in float64.
