@@ -41,12 +41,33 @@ def test_faiss_and_the_law_find_as_many_as_the_corrected_codes(found):
         assert abs(apart) < 4 * error, way
 
 
+def test_a_query_in_four_bits_finds_nearly_as_many_as_a_real_one_and_signs_do_not(found):
+    recall = found["recall"]
+    assert abs(recall[search.FEW] - recall[search.CORRECTED]) < 2
+    assert recall[search.BOTH] < recall[search.FEW] - 5
+
+
+def test_gains_are_of_the_same_queries(found):
+    gain, recall = found["gain"], found["recall"]
+    np.testing.assert_allclose(gain, recall - recall[search.ONE], atol=1e-9)
+    assert found.loc[search.ONE, ["gain", "gain_se"]].tolist() == [0, 0]
+    corrected = found.loc[search.CORRECTED]
+    assert 0 < corrected["gain_se"] < 0.7 * corrected["recall_se"]
+
+
+def test_levels_are_even_and_reach_from_the_lowest_entry_to_the_highest():
+    x = np.array([[-1.0, 0.1, 0.4, 2.0], [3.0, 3.0, 3.0, 3.0]])
+    np.testing.assert_allclose(search.in_levels(x, 2), [[-1, 0, 0, 2], [3, 3, 3, 3]])
+    assert np.abs(search.in_levels(x, 8) - x).max() <= 3 / 255 / 2
+
+
 def test_sizes_are_bits_and_what_stands_beside_them(found):
     assert found["bytes"].dropna().to_dict() == {
         search.PLAIN: 8,
         search.BOTH: 8,
         search.ONE: 8,
         search.CORRECTED: 12,
+        search.FEW: 12,
         search.RESCORED: 12,
         search.FAISS: 16,
     }

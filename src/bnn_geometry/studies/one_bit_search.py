@@ -22,17 +22,20 @@ from bnn_geometry.geometry.distributions import GAUSSIAN, Floats
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PLAIN, BOTH, ONE, CORRECTED, RESCORED, NOISE, FAISS = (
+PLAIN, BOTH, ONE, CORRECTED, FEW, RESCORED, NOISE, FAISS = (
     "signs on both sides, not rotated",
     "signs on both sides",
     "signs on one side",
     "corrected by c",
+    "the same, query in 4 bits",
     "corrected, best rescored",
     "exact, with the law's noise",
     "faiss: RaBitQ",
 )
 """Ways to search; all but the first on rotated vectors."""
 
+QUERY_BITS = 4
+"""Of each entry of the query, as RaBitQ has it; rounded to the nearest level, not at random."""
 
 BITNET = 0.5
 """Threshold of BitNet b1.58, in mean sizes: what rounds to zero after division by the mean size."""
@@ -197,6 +200,13 @@ def faiss_nearest(vectors: Floats, queries: Floats, k: int, seed: int) -> NDArra
         faiss.omp_set_num_threads(threads)
 
 
+def in_levels(x: Floats, bits: int) -> Floats:
+    """Every row rounded to 2^bits even levels from its lowest entry to its highest; same shape."""
+    low = x.min(axis=1, keepdims=True)
+    step = (x.max(axis=1, keepdims=True) - low) / (2**bits - 1)
+    return low + step * np.round((x - low) / np.where(step > 0, step, 1.0))
+
+
 def recalls(
     vectors: ArrayLike,
     queries: ArrayLike,
@@ -223,8 +233,9 @@ def recalls(
     Returns
     -------
     DataFrame
-        Index: the ways. recall and recall_se (standard error over the queries, in per cent), bytes
-        (of one vector; of rescored ones without the vectors themselves, NaN of the law's noise).
+        Index: the ways. recall and recall_se (standard error over the queries, in per cent), gain
+        and gain_se (of the recall over that of signs on one side, query by query), bytes (of one
+        vector; of rescored ones without the vectors themselves, NaN of the law's noise).
 
     Raises
     ------
@@ -245,6 +256,7 @@ def recalls(
         BOTH: one_bit.sign_products(codes, one_bit.encode(turned)),
         ONE: one_bit.code_products(codes, turned),
         CORRECTED: guessed,
+        FEW: one_bit.estimate(codes, in_levels(turned, QUERY_BITS)),
         NOISE: exact + spread * generator.standard_normal(exact.shape),
     }
     found = {way: one_bit.nearest(score, k) for way, score in scores.items()}
@@ -253,16 +265,19 @@ def recalls(
     size = -(-dimension // 8)
     # beside the bits: the cosine, or the two numbers that faiss keeps, of four bytes each
     sizes = {PLAIN: size, BOTH: size, ONE: size, CORRECTED: size + 4, RESCORED: size + 4}
-    sizes |= {FAISS: size + 8}
-    rows = {}
-    for way in (PLAIN, BOTH, ONE, CORRECTED, NOISE, FAISS, RESCORED):
-        part = 100 * one_bit.recall(found[way], wanted)
-        rows[way] = {
+    sizes |= {FEW: size + 4, FAISS: size + 8}
+    ways = (PLAIN, BOTH, ONE, CORRECTED, FEW, NOISE, FAISS, RESCORED)
+    part = pd.DataFrame({way: 100 * one_bit.recall(found[way], wanted) for way in ways})
+    gain = part.sub(part[ONE], axis=0)
+    return pd.DataFrame(
+        {
             "recall": part.mean(),
-            "recall_se": part.std(ddof=1) / np.sqrt(len(part)) if len(part) > 1 else np.nan,
-            "bytes": sizes.get(way, np.nan),
+            "recall_se": part.sem(),
+            "gain": gain.mean(),
+            "gain_se": gain.sem(),
+            "bytes": pd.Series(sizes).reindex(ways),
         }
-    return pd.DataFrame(rows).T
+    )
 
 
 def simulated(
