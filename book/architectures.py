@@ -21,14 +21,14 @@
 #
 # Small recurrent, residual and attention networks with binary weights and activations have the
 # relation of dot products too: the median layer has $r =$ {glue:text}`median-r:.2f`, and
-# {glue:text}`above` of {glue:text}`layers` layers are above the same network before training, beyond
-# the 95 % interval of {glue:text}`seeds` seeds ({claim}`other-architectures`). With the magnitudes
-# shuffled under the same signs it is at most $0.01$ lower in {glue:text}`shuffled-high` of them:
-# {glue:text}`carried`. Accuracy is another matter. Against the same networks with real weights,
-# trained for as long, the binary ones lose {glue:text}`gaps-recurrent:.1f` points (recurrent),
-# {glue:text}`gaps-residual:.1f` (residual) and {glue:text}`gaps-attention:.1f` (attention). Binary
-# recurrent weights, which the literature says do not work, {glue:text}`verdict-norm` with
-# {term}`batch norm` and {glue:text}`verdict-plain` without.
+# {glue:text}`above` of {glue:text}`layers` layers are above the same network before training,
+# beyond the 95 % interval of {glue:text}`seeds` seeds ({claim}`other-architectures`). With the
+# magnitudes shuffled under the same signs it is at most $0.01$ lower in {glue:text}`shuffled-high`
+# of them: {glue:text}`carried`. Accuracy is another matter. Against the same networks with real
+# weights, trained for as long, the binary ones lose {glue:text}`gaps-recurrent:.1f` points
+# (recurrent), {glue:text}`gaps-residual:.1f` (residual) and {glue:text}`gaps-attention:.1f`
+# (attention). Binary recurrent weights, which the literature says do not work,
+# {glue:text}`verdict-norm` with {term}`batch norm` and {glue:text}`verdict-plain` without.
 #
 # The abstract of the paper {cite}`anderson2017` ends: “Furthermore, a better understanding of
 # multilayer binary neural networks serves as a starting point for generalizing BNNs to other neural
@@ -193,6 +193,7 @@ for (network, layer), row in every.iterrows():
         "other-architectures",
         row["r"],
         uncertainty=row["excess_se"],
+        interval=tuple(row["r"] + quantile * row["excess_se"] * np.array([-1, 1])),
         null=row["untrained_r"],
         against="untrained network",
         note=f"{network.removesuffix(', binary')}: layer {layer}, n = {row['n']:,.0f}",
@@ -210,13 +211,13 @@ for (network, layer), row in every.iterrows():
 #
 # How much of it needs the particular $w^c$? With the same signs and shuffled magnitudes the median
 # filter is above the trained one in {glue:text}`shuffled-above` of the layers, fewer than in
-# {doc}`dot_products`. But little is lost: at most $0.01$ in
-# {glue:text}`shuffled-high` layers, and {glue:text}`needed:.3f` in {glue:text}`needed-layer`, where
-# it is most. The signs carry the relation here too; in these small networks the magnitudes have a
-# small part in it. Nor does the continuous counterpart do as well: its $r$ is lower in
-# {glue:text}`over-real` layers, by {glue:text}`over-median:.2f` in the median one. Signs in the
-# forward pass, clipped latents and inputs that are signs are not told apart by that; the angles,
-# smaller in every layer, would alone make as much in {glue:text}`over-white` of them (white inputs).
+# {doc}`dot_products`. But little is lost: at most $0.01$ in {glue:text}`shuffled-high` layers, and
+# {glue:text}`needed:.3f` in {glue:text}`needed-layer`, where it is most. The signs carry the
+# relation here too; in these small networks the magnitudes have a small part in it. Nor does the
+# continuous counterpart do as well: its $r$ is lower in {glue:text}`over-real` layers, by
+# {glue:text}`over-median:.2f` in the median one. Signs in the forward pass, clipped latents and
+# inputs that are signs are not told apart by that; the angles, smaller in every layer, would alone
+# make as much in {glue:text}`over-white` of them (white inputs).
 #
 # ## Accuracy does not follow from it
 #
@@ -276,8 +277,8 @@ glue(shortcut_elsewhere="have one sign too" if same else "differ in sign")
 # {glue:text}`low-residual:.1f` to {glue:text}`high-residual:.1f` in the residual one, and from
 # {glue:text}`low-attention:.1f` to {glue:text}`high-attention:.1f` in attention. It excludes zero
 # in: {glue:text}`costly`. The costs differ by {glue:text}`apart:.0f` points, and the median $r$ is
-# above $0.9$ in all three. Three networks on two data sets put neither in an order, but the one with
-# the highest $r$, {glue:text}`highest`, loses {glue:text}`highest-cost:.0f` points. What long
+# above $0.9$ in all three. Three networks on two data sets put neither in an order, but the one
+# with the highest $r$, {glue:text}`highest`, loses {glue:text}`highest-cost:.0f` points. What long
 # trainings would cost is not said by this ({doc}`training`).
 #
 # Bi-Real Net's reason for its shortcuts is that a sign throws the real number away, and that the

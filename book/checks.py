@@ -26,7 +26,8 @@
 # are kept in eight bits. In {glue:text}`epochs` epochs of a narrow network the costliest single
 # choice, {glue:text}`costliest`, adds {glue:text}`most:.0f` points to the error; leaving the
 # clipping away changes it by {glue:text}`clip`, putting {term}`batch norm` after the signs by
-# {glue:text}`norm`. Eight bits move no correlation of the network of full width by more than {glue:text}`eight-r:.5f`.
+# {glue:text}`norm`. Eight bits move no correlation of the network of full width by more than
+# {glue:text}`eight-r:.5f`.
 
 # %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
@@ -50,10 +51,10 @@ cifar10 = data.load("cifar10", source=source)
 # ## What single choices are worth
 #
 # From a reference recipe, one thing is changed, and a narrow network is trained again on the same
-# images, from the same seed as a reference ({numref}`fig-ablations`). The errors are those on images
-# held out from training, of the epoch that is best on them. One variant changes three things at
-# once, to all that `fast` has. A {term}`standard error` from two or three seeds says little; the one
-# shown is pooled over all variants. A published table, made by
+# images, from the same seed as a reference ({numref}`fig-ablations`). The errors are those on
+# images held out from training, of the epoch that is best on them. One variant changes three things
+# at once, to all that `fast` has. A {term}`standard error` from two or three seeds says little; the
+# one shown is pooled over all variants. A published table, made by
 #
 # ```bash
 # bnn-geometry study ablations --work FOLDER

@@ -24,10 +24,11 @@
 #
 # {glue:text}`tally`
 #
-# Identities are true by algebra and theorems are proven; only an observation or an explanation can
-# surprise. An *observation* has to exceed its null, what the same measurement gives where the claim
-# has no part in it. An *explanation* some of whose tests fail is **not established**: what it
-# explains may well be seen. Any other claim some of whose records fail **holds in part**.
+# Identities and theorems can fail only where the paper states them too widely. An *observation* has
+# to exceed its null, what the same measurement gives where the claim has no part in it. A claim
+# **holds** if all its records keep its rule, and does not if none keeps even the weaker rule that
+# some have; between the two it **holds in part**. An *explanation* between the two is **not
+# established**: what it explains may well be seen.
 
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper

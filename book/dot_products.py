@@ -265,8 +265,8 @@ show(
     "Median correlation of a filter after the leading principal components of the layer's inputs "
     "were taken away. The first layer, which has 27 components, is left out.",
     origin,
-    alt="Four marks for each of eight layers. Without one component they hardly move; without fifty "
-    "they are the lowest in every layer.",
+    alt="Four marks for each of eight layers. Without one component they hardly move; without "
+    "fifty they are the lowest in every layer.",
 )
 
 # %%
@@ -478,9 +478,10 @@ table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 #
 # Contribution 2 of the paper, that *angles* are preserved in trained networks, holds in the sense
 # of {doc}`random_vectors`: a layer's filters are {glue:text}`angle-low:.0f`° to
-# {glue:text}`angle-high:.0f`° from their signs on average, where uniform weights before any training
-# are {glue:text}`angle-uniform:.0f`° ({claim}`angles-in-networks`). Its main result is an explanation: such networks work
-# *because of* the geometry. The ledger asks {glue:text}`asked` questions of it
+# {glue:text}`angle-high:.0f`° from their signs on average, where uniform weights before any
+# training are {glue:text}`angle-uniform:.0f`° ({claim}`angles-in-networks`). Its main result is an
+# explanation: such networks work *because of* the geometry. The ledger asks {glue:text}`asked`
+# questions of it
 # ({claim}`because-of-geometry`); the networks with wrong gradients are those of
 # {doc}`learning_dynamics`.
 

@@ -26,7 +26,7 @@
 # {glue:text}`n` uniform entries is turned by {glue:text}`angle:.1f`°; a random direction is as near
 # to it with a probability of {glue:text}`nearer` ({numref}`fig-two-angles`). This book runs the
 # argument, claim by claim. The geometry of random vectors holds as stated, but for directions of
-# few entries. In trained networks the dot products with binary and with
+# few entries. In the paper's network the dot products with binary and with
 # {term}`latent weights <latent weight>` agree better than before training in all layers but
 # {glue:text}`but`; that this *explains* why such networks work is **{glue:text}`because`**.
 

@@ -25,12 +25,12 @@
 # of the loss. The update is exact ({claim}`substituted-gradient`), but $f(u)$ does not settle:
 # entries of $v^*$ above a threshold get their sign and hold it, all others flip for ever, and only
 # the average of their signs tells their size, as in a
-# {term}`sigma–delta modulator <sigma–delta modulation>`. In {glue:text}`largest` dimensions, and for
-# the kindest of three losses, $f(u)$ stays {glue:text}`excess:.1f`° further from $v^*$ than the
-# nearest binary vector ({claim}`steady-state`); the *last* $f(u)$, which is what a deployed network uses, is
-# {glue:text}`excess-linear:.1f`° off where the step falls linearly to zero, and no better than any
-# other where it falls exponentially. The difference $f(u) - u$ does not act as noise: independent
-# noise of the same size leads $u$ {glue:text}`noise-gain:.1f`° nearer to $v^*$
+# {term}`sigma–delta modulator <sigma–delta modulation>`. In {glue:text}`largest` dimensions, and
+# for the kindest of three losses, $f(u)$ stays {glue:text}`excess:.1f`° further from $v^*$ than the
+# nearest binary vector ({claim}`steady-state`); the *last* $f(u)$, which is what a deployed network
+# uses, is {glue:text}`excess-linear:.1f`° off where the step falls linearly to zero, and no better
+# than any other where it falls exponentially. The difference $f(u) - u$ does not act as noise:
+# independent noise of the same size leads $u$ {glue:text}`noise-gain:.1f`° nearer to $v^*$
 # ({claim}`noise-model`). Nor do the weights of a trained network lie as these dynamics predict:
 # noise in the gradients brings the flow nearer to them, at a price in $f(u)$.
 
@@ -78,8 +78,8 @@ def random_pair(n, seeds):
 # %% [markdown]
 # ## The update is the gradient at the binary vector
 #
-# Somewhere a network turns a vector $u$ into $v = f(u)$. Forward uses $f$, backward another function
-# $g$, and $u$ moves by
+# Somewhere a network turns a vector $u$ into $v = f(u)$. Forward uses $f$, backward another
+# function $g$, and $u$ moves by
 #
 # $$
 # -\delta u_i \;\sim\; \sum_j \partial_j L\bigl(f(u)\bigr)\, \partial_i g_j(u) .
@@ -654,7 +654,11 @@ assert (changed.iloc[-1] < 0.6 * changed.loc[2]).all()
 assert curves["flow"].iloc[1:-1].max() - curves["flow"].iloc[1:-1].min() < 0.03
 assert curves["flow, noisy gradients"].iloc[-1] < 0.6 * curves["flow, noisy gradients"].iloc[1]
 glue(pile_flow=flow_piles["zero"], pile_layers=inner["zero"].max(), pile_noisy=noisy_piles["zero"])
-glue(noise_times=GRADIENT_NOISE, pile_first=pile_table.loc["conv1", "zero"], flips_flow=100 * curves["flow"].iloc[1:-1].mean())
+glue(
+    noise_times=GRADIENT_NOISE,
+    pile_first=pile_table.loc["conv1", "zero"],
+    flips_flow=100 * curves["flow"].iloc[1:-1].mean(),
+)
 glue(flips_second=100 * changed["flips_conv6"].loc[2])
 glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 
@@ -668,10 +672,11 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 #
 # Noise in the gradients, {glue:text}`noise-times:.0f` times as large as they are, brings the flow
 # nearer: the pile at zero is then {glue:text}`pile-noisy:.1f` times as dense as what lies between,
-# and flips become fewer with the step; exercise 2 has what more noise does, and costs. An entry that would sit at zero wanders as far as its steps carry it, and is left where they
-# run out. That this is what happens in the network is not shown here. Its steps were large for its
-# width ({doc}`training`); a network trained by smaller ones may come nearer to the flow. Adam,
-# which makes steps equally long whether a gradient is large or only noise, would add to it.
+# and flips become fewer with the step; exercise 2 has what more noise does, and costs. An entry
+# that would sit at zero wanders as far as its steps carry it, and is left where they run out. That
+# this is what happens in the network is not shown here. Its steps were large for its width
+# ({doc}`training`); a network trained by smaller ones may come nearer to the flow. Adam, which
+# makes steps equally long whether a gradient is large or only noise, would add to it.
 #
 # ## What small networks cannot tell
 #
@@ -710,9 +715,9 @@ table(
 # %% [markdown]
 # *Outside alone* passes a gradient just where the hard tanh cancels it, *nothing* passes none, so
 # that only the last layer learns. One observation needs no more seeds: in the former $r$ is
-# {glue:text}`outside-r:.2f`, no lower than the {glue:text}`reference-r:.2f` of the reference, though
-# it has learned next to nothing. In the latter, whose layers but the last were never trained, it is
-# {glue:text}`idle-r:.2f`. {doc}`dot_products` has to face both.
+# {glue:text}`outside-r:.2f`, no lower than the {glue:text}`reference-r:.2f` of the reference,
+# though it has learned next to nothing. In the latter, whose layers but the last were never
+# trained, it is {glue:text}`idle-r:.2f`. {doc}`dot_products` has to face both.
 #
 # ## Scale does not matter, but for ε
 #

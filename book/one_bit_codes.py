@@ -287,16 +287,16 @@ table(bytes_of.rename(named).drop(columns="Gaussian").add_suffix(" (bytes)"))
 
 # %% [markdown]
 # Signs of the query cost {glue:text}`both-cost:.0f` points of Gaussian vectors;
-# {glue:text}`query-bits` bits of each of its entries change recall by {glue:text}`few:.1f` points at
-# most. faiss {cite}`douze2024`, whose `IndexRaBitQ` is an implementation from other hands, has the
-# query in eight bits here and stays within {glue:text}`faiss-apart:.1f` points of these codes under
-# a rotation of its own; it keeps two numbers beside the bits where these codes keep one.
+# {glue:text}`query-bits` bits of each of its entries change recall by {glue:text}`few:.1f` points
+# at most. faiss {cite}`douze2024`, whose `IndexRaBitQ` is an implementation from other hands, has
+# the query in eight bits here and stays within {glue:text}`faiss-apart:.1f` points of these codes
+# under a rotation of its own; it keeps two numbers beside the bits where these codes keep one.
 #
 # The correction changes recall by {glue:text}`gain:+.1f` ± {glue:text}`gain-se:.1f` points at best
-# and by {glue:text}`loss:+.1f` ± {glue:text}`loss-se:.1f` at worst, with {glue:text}`loss-at`. For ranking, the bias
-# $\sqrt{2/\pi}$ is a factor common to all, and what all scores of one query share ranks nothing.
-# Brought to the same slope, the undivided scores of vectors at 15° to *one* query have
-# {glue:text}`near:.2f` of the spread of divided ones. The division is for *values*, such as
+# and by {glue:text}`loss:+.1f` ± {glue:text}`loss-se:.1f` at worst, with {glue:text}`loss-at`. For
+# ranking, the bias $\sqrt{2/\pi}$ is a factor common to all, and what all scores of one query share
+# ranks nothing. Brought to the same slope, the undivided scores of vectors at 15° to *one* query
+# have {glue:text}`near:.2f` of the spread of divided ones. The division is for *values*, such as
 # thresholds on a distance.
 
 # %% tags=["hide-cell"]

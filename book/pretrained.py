@@ -30,15 +30,15 @@
 # Keep only the signs of the weights of a network that was trained with real ones, and its error on
 # {glue:text}`data` goes from {glue:text}`start:.1f` % to {glue:text}`plain:.1f` % (one network,
 # {glue:text}`tested` test images). The cause is {term}`batch norm`, whose statistics are those of
-# other dot products: measured again, signs cost {glue:text}`signs-cost:.1f` points, and a scale
-# factor for each filter changes nothing. With binary activations as well the error is
-# {glue:text}`both:.1f` %, against {glue:text}`binary:.1f` % of a network that was trained binary
-# ({claim}`pretrained`). The paper's reason is the magnitude of weight vectors. Their length plays no
-# part once batch norm is measured again; the magnitudes within them are worth
-# {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points more than a random turn by the
-# same angle, which is {glue:text}`reason`; the size of the dot products is not tested. Networks
-# trained binary from the start end {glue:text}`gap:.1f` points above continuous ones at this width,
-# over {glue:text}`gap-seeds` seeds and all test images ({claim}`accuracy`).
+# other dot products: measured again, the error is {glue:text}`refitted:.1f` %, signs cost
+# {glue:text}`signs-cost:.1f` points, and a scale factor for each filter changes nothing. With
+# binary activations as well the error is {glue:text}`both:.1f` %, against {glue:text}`binary:.1f` %
+# of a network that was trained binary ({claim}`pretrained`). The paper's reason is the magnitude of
+# weight vectors. Their length plays no part once batch norm is measured again; the magnitudes
+# within them are worth {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points more than
+# a random turn by the same angle, which is {glue:text}`reason`; the size of the dot products is not
+# tested. Networks trained binary from the start end {glue:text}`gap:.1f` points above continuous
+# ones at this width, over {glue:text}`gap-seeds` seeds and all test images ({claim}`accuracy`).
 #
 # ## Signs fail until batch norm is measured again
 #
@@ -165,18 +165,10 @@ glue(binary=binary["refitted"], angle=signs["angle"])
 #
 # ## The length of a weight vector means nothing
 #
-# Where batch norm measures the variance of what it is given, it divides a filter's scale $k$ out:
-#
-# $$
-# \begin{gathered}
-# \frac{k\,x\cdot w - \mathrm{E}[k\,x\cdot w]}{\sqrt{\mathrm{Var}[k\,x\cdot w] + \epsilon}} \\
-# = \frac{x\cdot w - \mathrm{E}[x\cdot w]}{\sqrt{\mathrm{Var}[x\cdot w] + \epsilon/k^2}}.
-# \end{gathered}
-# $$ (eq-scale-in-norm)
-#
-# A scale can matter only through old statistics and through $\epsilon$. With every filter of the
-# published network divided by its length, and the statistics with it, the error is
-# {glue:text}`divided:.1f` %, as it was. The old statistics with the new lengths give
+# Where batch norm measures the variance of what it is given, it divides a filter's scale out
+# ({eq}`eq-batch-norm`). A scale can matter only through old statistics and through $\epsilon$. With
+# every filter of the published network divided by its length, and the statistics with it, the error
+# is {glue:text}`divided:.1f` %, as it was. The old statistics with the new lengths give
 # {glue:text}`length-kept:.0f` %.
 
 # %%
@@ -267,11 +259,11 @@ assert pairs.loc["magnitudes dealt anew", ["error", "turned_error"]].min() > sig
 # Taking the signs costs {glue:text}`signs-cost:.1f` points and a random turn by the same angle
 # {glue:text}`turn-cost:.1f` ({glue:text}`turn-least:.1f` to {glue:text}`turn-most:.1f` in
 # {glue:text}`turn-draws` draws). The difference is {glue:text}`turn-over:.1f` ±
-# {glue:text}`turn-over-se:.1f` points (one {term}`standard error`, from the images on which only one
-# of the two is wrong, and from the draws): {glue:text}`turn-verdict`. Square roots cost
+# {glue:text}`turn-over-se:.1f` points (one {term}`standard error`, from the images on which only
+# one of the two is wrong, and from the draws): {glue:text}`turn-verdict`. Square roots cost
 # {glue:text}`root-cost:.1f` points and squares {glue:text}`square-cost:.1f`, at smaller angles and
-# without a turn of their own beside them. Magnitudes dealt anew turn the
-# filters by {glue:text}`dealt-angle:.0f`° and cost {glue:text}`dealt-over:+.1f` ±
+# without a turn of their own beside them. Magnitudes dealt anew turn the filters by
+# {glue:text}`dealt-angle:.0f`° and cost {glue:text}`dealt-over:+.1f` ±
 # {glue:text}`dealt-over-se:.1f` against their own null. They are worse than no magnitudes at all,
 # and so is a random turn that far. With the *signs* dealt anew nothing is left.
 #
@@ -375,8 +367,8 @@ glue(worst_cost=costs.iloc[0], worst_se=worst_se, broken=int((alone["kept"] > 60
 
 # %% [markdown]
 # With batch norm as trained, {glue:text}`broken` of the nine layers alone bring the error above
-# 60 %. With its statistics measured again no layer costs more than {glue:text}`worst-cost:.1f` ±
-# {glue:text}`worst-se:.1f` points, less than half of what all of them together do.
+# $60\,\%$. With its statistics measured again no layer costs more than {glue:text}`worst-cost:.1f`
+# ± {glue:text}`worst-se:.1f` points, less than half of what all of them together do.
 #
 # ## The signs are a place to begin
 #
@@ -391,7 +383,10 @@ assert tuned < scratch - 10
 mended = parts.loc[BOTH, "refitted"] - tuned
 rates = sorted(short["lr"].unique())
 assert best.loc["pretrained", "lr"] == rates[0]
-mended_se = np.hypot(parts.loc[BOTH, "refitted_se"], np.sqrt(tuned * (100 - tuned) / best.loc["pretrained", "test_images"]))
+mended_se = np.hypot(
+    parts.loc[BOTH, "refitted_se"],
+    np.sqrt(tuned * (100 - tuned) / best.loc["pretrained", "test_images"]),
+)
 glue(short_images=f"{short['images'].iloc[0]:,}", tuned=tuned, scratch=scratch)
 glue(mended=mended, mended_se=mended_se, to_mend=both_more, rates=len(rates))
 
@@ -399,8 +394,8 @@ glue(mended=mended, mended_se=mended_se, to_mend=both_more, rates=len(rates))
 # It ends at {glue:text}`tuned:.1f` %, from random weights at {glue:text}`scratch:.1f` %. Of the
 # {glue:text}`to-mend:.1f` points between this network and the one that was trained binary it mends
 # {glue:text}`mended:.1f` ± {glue:text}`mended-se:.1f`, at the better of {glue:text}`rates` learning
-# rates, chosen on the same images. For the signs the lower was the better, and still lower ones were
-# not tried: this says where such a training can begin, not how far it gets.
+# rates, chosen on the same images. For the signs the lower was the better, and still lower ones
+# were not tried: this says where such a training can begin, not how far it gets.
 #
 # ## Trained binary from the start
 #

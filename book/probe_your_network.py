@@ -18,9 +18,9 @@
 #
 # Three lines measure any torch network. In the ordinary convolutional network below, which nobody
 # meant to binarize, dot products with signs and with weights correlate at a median $r$ of
-# {glue:text}`lowest:.2f` in the lowest of its layers. That is no evidence by itself: before
-# training the lowest is {glue:text}`untrained-lowest:.2f`, and the same signs with shuffled
-# magnitudes come within {glue:text}`gap:.2f` of $r$ in every layer or exceed it. Images are the
+# {glue:text}`conv-trained:.2f` in the second convolution. That is no evidence by itself: before
+# training it is {glue:text}`conv-untrained:.2f`, and the same signs with shuffled magnitudes come
+# within {glue:text}`gap:.2f` of $r$ in every layer or exceed it. Images are the
 # smaller worry. With {glue:text}`enough` of them, another choice of images moves no layer's $r$ by
 # more than a standard deviation of {glue:text}`spread:.3f`.
 #
@@ -191,8 +191,7 @@ assert median["untrained"].min() > 0.8
 assert (inner["trained"] > inner["untrained"]).all()
 assert (inner["trained"] > inner["white inputs"] + 0.05).all()
 assert abs(median.loc["conv1", "trained"] - median.loc["conv1", "white inputs"]) < 0.05
-glue(lowest=median["trained"].min(), untrained_lowest=median["untrained"].min(), gap=gap)
-glue(conv=median.loc["conv2"])
+glue(gap=gap, conv=median.loc["conv2"])
 
 # %% [markdown]
 # In `conv2` the network has {glue:text}`conv-trained:.2f`, white inputs
@@ -231,7 +230,7 @@ show(
 # %% tags=["nbval-ignore-output"]
 enough = int(worst.index[worst < 0.01][0])
 assert enough <= 100
-assert worst.iloc[-1] < worst.iloc[0] / 2
+assert 0.4 < worst.iloc[-1] / law.iloc[-1] < 2.5  # of the last there are five sets
 assert (spread.idxmax(axis=1) == "fc2").all()
 glue(enough=enough, spread=worst[enough])
 
@@ -243,7 +242,7 @@ glue(enough=enough, spread=worst[enough])
 #
 # ## How to read r
 #
-# Not as a grade. In the paper's own network $r$ is high, and so are its nulls
+# Not as a grade. In the paper's own network $r$ is high, and with shuffled magnitudes it is higher
 # ({doc}`dot_products`, {claim}`dot-products`). Report the difference from a null, on the same
 # images. Whether the network *works* with signs is not in $r$ either: `bg.binarize_network` makes
 # such a network, and its test error answers ({doc}`pretrained`). That the agreement of dot products

@@ -25,10 +25,10 @@
 # ({claim}`separation`), and a theorem of four lines says that it falls exponentially.
 #
 # Not every direction is near a binary vector: an axis in a thousand dimensions is
-# {glue:text}`axis-1000:.0f`° away from all of them. In a random subspace of few dimensions every
-# direction is near one; the worst that a search finds in ten dimensions out of {glue:text}`top` is
-# {glue:text}`worst-ten:.0f`° away ({claim}`expressive`). And the entries must not have heavy tails:
-# with Student's t, $\nu = 1.5$, an independent vector is still closer in
+# {glue:text}`axis-1000:.0f`° away from all of them. In random subspaces, of ten dimensions or of a
+# tenth of $n$, the worst direction that a search finds is {glue:text}`worst-low:.0f`° to
+# {glue:text}`worst-high:.0f`° away ({claim}`expressive`). And the entries must not have heavy
+# tails: with Student's t, $\nu = 1.5$, an independent vector is still closer in
 # {glue:text}`heavy-100:.1f` % of all pairs at $n = 100$.
 #
 # {numref}`fig-angles` is Figure 2 of the paper {cite}`anderson2017`, to touch.
@@ -336,7 +336,7 @@ glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 # %% [markdown]
 # In three dimensions it happens to {glue:text}`closer-3:.0f` % of all pairs, from $n =$
 # {glue:text}`thousandth` on to fewer than one in a thousand, and at $n = 27$ with probability
-# {glue:text}`closer-27`. “Moderately high” is a dozen or two.
+# {glue:text}`closer-27`. The paper asks for “a moderately high dimension”: a dozen or two will do.
 #
 # Uniform entries do better, and not because such vectors avoid each other. They come close *more*
 # often than Gaussian ones: within 30° in ten dimensions with probability {glue:text}`near-uniform`
@@ -365,10 +365,10 @@ glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 # At $n = 27$ it says little. At 1,024, the next smallest {term}`fan-in` of the paper's network, it
 # is {glue:text}`bound-1024`. The true probability falls faster still, like $(e/2\pi)^{n/2}$
 # (exercise 3). For entries uniform on $[-1, 1]$ Hoeffding's inequality {cite}`hoeffding1963` takes
-# the place of both steps, with other constants. What the proof needs is that no single entry
+# the place of steps (1) and (3), with other constants. What the proof needs is that no single entry
 # counts.
 #
-# ## An axis fails, a random subspace does not
+# ## An axis fails, a random subspace much less
 #
 # The paper concludes that binary vectors form “a highly expressive set of feature extractors”. Of
 # the $2^n$ binary vectors none is nearer to $v$ than $\mathrm{bin}(v)$, which makes every term of
@@ -469,6 +469,8 @@ for n in sizes.subspace_dimensions:
         )
 beyond = float(np.exp(binarized_angle_logsf(45.0, 100)))
 glue(axis_1000=worst_binary_angle(1000), beyond_100=scientific(beyond), top=f"{top:,}")
+found = pd.concat(worst)
+glue(worst_low=found.min(), worst_high=found.max())
 glue(worst={"tenth": worst["n/10 dimensions"][top], "ten": worst["10 dimensions"][top]})
 glue(guarantee=np.degrees(np.arccos(subspaces.subspace_cosine(1000, 100))))
 pixels = np.arange(1000)
@@ -489,16 +491,13 @@ glue(pixel=one_pixel)
 # directions drawn uniformly in a hundred dimensions a part of {glue:text}`beyond-100` is more than
 # 45° away.
 #
-# So the set is expressive for nearly all directions and not for all ({claim}`expressive`). (What a
-# single unit can learn by heart is another measure: with $n$ binary weights it fits random labels
-# of at most some $0.83\,n$ random patterns {cite}`krauth1989`, with real ones of $2n$.)
+# So the set is expressive for nearly all directions and not for all ({claim}`expressive`).
 #
 # A caution the other way: angles speak of *white* inputs. Neighbouring pixels are alike, and then a
 # single pixel is within reach. With pixels in a row whose correlation falls as $0.9^{|i-j|}$, a
 # binary vector of fifteen equal signs about a pixel and alternating ones elsewhere has correlation
 # {glue:text}`pixel-smooth:.2f` with that pixel, and {glue:text}`pixel-white:.2f` if all pixels are
-# {term}`white`. (Two units that differ in one sign have the pixel exactly, in half their
-# difference.) Which of the two a network's inputs are is the matter of {doc}`dot_products`.
+# {term}`white`. Which of the two a network's inputs are is the matter of {doc}`dot_products`.
 #
 # ## Heavy tails break it
 #
@@ -560,11 +559,9 @@ glue(heavy_100=100 * heavy["p"][100], gaussian_100=scientific(gaussian_100))
 #
 # ## Binarizing both vectors keeps their angle
 #
-# Signs keep the angle *between* two vectors as well. If both are rotated at random before they are
-# binarized, the expected part of the signs in which they differ is their angle over 180°. The
-# formula is Sheppard's {cite}`sheppard1899`; Goemans and Williamson {cite}`goemans1995` round
-# semidefinite programs by it, and SimHash {cite}`charikar2002` finds similar documents. Plan and
-# Vershynin {cite}`plan2014` make it hold for all pairs of a set at once.
+# Signs keep the angle *between* two vectors as well: if both are rotated at random before they are
+# binarized, the expected part of the signs in which they differ is their angle over 180°, which is
+# the arcsine law of {doc}`theory`.
 #
 # All of it is about *random* vectors. That dot products with data are preserved is a statement
 # about trained networks, whose weights are not random and whose inputs are not white.

@@ -24,9 +24,9 @@
 # not raise it: if the weights know nothing of those directions, the mean of $r$ over units *falls*,
 # to {glue:text}`one-direction:.2f` for a single direction, though the median rises to 1. Weights
 # that lie along ten directions out of a thousand have $r =$ {glue:text}`along-ten:.3f`. So a high
-# $r$ says little by itself, and the ledger judges it against what other weights have under the same
-# inputs ({claim}`dot-products`). That signs can be learned at all rests on the derivative of
-# another function ({claim}`ste`).
+# $r$ says little by itself: the ledger judges it against the untrained network
+# ({claim}`dot-products`), and {doc}`dot_products` against other weights under the same inputs. That
+# signs can be learned at all rests on the derivative of another function ({claim}`ste`).
 #
 # ## A latent weight learns, its sign computes
 #

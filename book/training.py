@@ -136,9 +136,10 @@ table(recipe_table(columns).loc[settings])
 # $[-1, 1]$. Adam {cite}`kingma2015` moves every weight by about its learning rate, and all recipes
 # multiply the update of a binary layer by $1/\sqrt{1.5/(n_\text{in} + n_\text{out})}$, as the
 # original code does. This factor grows with the width. If a part $p$ of a layer's signs flips
-# together, its dot products move by $pn$ against their spread of $\sqrt n$, so the step should *fall*,
-# as $n^{-1/2}$. A learning rate proportional to 1/width does both: it undoes the factor and lets
-# the step fall, as the rule of Yang and others for Adam {cite}`yang2022` says of hidden layers.
+# together, its dot products move by $pn$ against their spread of $\sqrt n$, so the step should
+# *fall*, as $n^{-1/2}$. A learning rate proportional to 1/width does both: it undoes the factor and
+# lets the step fall, as the rule of Yang and others for Adam {cite}`yang2022` says of hidden
+# layers.
 #
 # At full width the largest step of `original` is {glue:text}`step-original:.3f`, of `fast`
 # {glue:text}`step-fast:.2f` and of `long` {glue:text}`step-long:.3f`.
@@ -218,7 +219,7 @@ assert narrow_flips.iloc[-1].max() < 5
 assert (flips.iloc[-1] < 0.6 * middle.iloc[0]).all()
 glue(narrow_width=width(narrow.recipe.width), narrow_epochs=len(narrow.history))
 glue(narrow_most=narrow_flips.loc[worst].max(), narrow_last=narrow_flips.iloc[-1].max())
-narrow_rate = narrow.recipe.lr * narrow.recipe.width ** -narrow.recipe.lr_width_power
+narrow_rate = narrow.recipe.lr * narrow.recipe.width**-narrow.recipe.lr_width_power
 narrow_layers = layers.weight_layers(narrow.network()).values()
 glue(narrow_worst=worst)
 glue(narrow_step=narrow_rate * max(schedule.layer_scale(layer) for layer in narrow_layers))

@@ -60,6 +60,12 @@ def test_a_null_is_exceeded_by_more_than_z_errors_and_a_tie_exceeds_nothing():
     assert kept_by(Rule("null"), 0.5, null=0.5, uncertainty=0.0) == [False]
 
 
+def test_a_null_has_to_lie_below_the_interval_and_its_edge_does_not_count():
+    rule = Rule("beyond")
+    for low, holds in ((0.6, True), (0.5, False), (0.4, False)):
+        assert kept_by(rule, 0.7, null=0.5, interval=(low, 0.8)) == [holds]
+
+
 def test_exact_is_true_or_false():
     assert kept_by(Rule("exact"), True, False) == [True, False]
 
@@ -72,6 +78,8 @@ def test_exact_is_true_or_false():
         (Rule("ordering"), {"measured": 1.0}),
         (Rule("null", z=2), {"measured": 1.0, "uncertainty": 1.0}),
         (Rule("null", z=2), {"measured": 1.0, "null": 1.0}),
+        (Rule("beyond"), {"measured": 1.0, "null": 0.5}),
+        (Rule("beyond"), {"measured": 1.0, "interval": (0.9, 1.1)}),
         (Rule("equality", z=2), {"measured": 1.0, "theory": 1.0}),
         (Rule("equality", z=2), {"measured": 1.0, "uncertainty": 1.0}),
     ],
@@ -95,7 +103,7 @@ def test_every_claim_has_its_row_and_a_row_says_all_it_must():
         assert claim.short
         assert claim.overturn
         # only what is seen has a null that it must exceed
-        assert bool(claim.null) == (claim.rule.kind == "null"), claim.id
+        assert bool(claim.null) == (claim.rule.kind in ("null", "beyond")), claim.id
         # the ends of an interval are a choice, and a choice has a reason
         assert bool(claim.why) == (claim.rule.kind == "interval"), claim.id
         # a value that the paper does not state is never printed as the paper's

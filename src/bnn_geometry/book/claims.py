@@ -42,7 +42,8 @@ class Rule:
     kind : str
         ``interval``: low ≤ measured ≤ high. ``ordering``: measured exceeds ``above`` by more than
         z uncertainties. ``null``: measured exceeds the null recorded with it by more than z
-        uncertainties of their difference. ``equality``: measured lies within z uncertainties of
+        uncertainties of their difference. ``beyond``: the null lies below the recorded 95 %
+        interval, for few seeds. ``equality``: measured lies within z uncertainties of
         the theory recorded with it, or else of the null. ``exact``: measured is True.
     low, high : float
         Of an interval; an end left out is open.
@@ -74,6 +75,12 @@ class Rule:
             return 0.0 if value else -1.0
         if self.kind == "interval":
             return min(value - self.low, self.high - value)
+        if self.kind == "beyond":
+            if record.null is None or record.interval is None:
+                raise UserError(
+                    f"The claim {record.claim!r} needs the value of its null, and an interval."
+                )
+            return record.interval[0] - record.null
         if record.uncertainty is None:
             raise UserError(
                 f"The claim {record.claim!r} needs the uncertainty of what it measured."
@@ -95,7 +102,7 @@ class Rule:
     def met(self, record: Record) -> bool:
         """Whether the record keeps the rule; a tie orders nothing."""
         margin = self.margin(record)
-        return margin > 0 if self.kind in ("ordering", "null") else margin >= 0
+        return margin > 0 if self.kind in ("ordering", "null", "beyond") else margin >= 0
 
     def __str__(self) -> str:
         """The rule in words."""
@@ -107,6 +114,8 @@ class Rule:
             if math.isinf(self.low):
                 return f"at most {self.high:g}"
             return f"between {self.low:g} and {self.high:g}"
+        if self.kind == "beyond":
+            return "above its null, which lies outside of the 95 % interval"
         errors = f"{self.z:g} standard errors"
         if self.kind == "ordering":
             return f"above {self.above:g}" + (f" by more than {errors}" if self.z else "")
@@ -182,6 +191,7 @@ _RULES = {
     "interval": {"low", "high"},
     "ordering": {"above", "z"},
     "null": {"z"},
+    "beyond": set(),
     "equality": {"z"},
     "exact": set(),
 }
