@@ -4,14 +4,10 @@
 // Nothing here moves by itself: a choice replaces one drawing by the next at once.
 "use strict";
 (() => {
+  const { element } = window.pageElements;
   const NARROW = 500; // pixels
   let figures = 0; // for ids
 
-  const element = (tag, properties = {}, children = []) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
   const dimension = (n) => `n = ${n.toLocaleString("en")}`;
   const degrees = (angle) => `${angle.toFixed(angle < 10 ? 2 : 1)}°`;
 

@@ -3,10 +3,7 @@
 // what has changed is spoken. Nothing of it is printed.
 "use strict";
 (() => {
-  // the namespace of pictures, from a picture: no address of a host stands in these scripts
-  const holder = document.createElement("div");
-  holder.innerHTML = "<svg></svg>";
-  const SVG = holder.firstChild.namespaceURI;
+  const { element, drawn } = window.pageElements;
   const SIZE = 240;
   const MIDDLE = SIZE / 2;
   const RADIUS = 95;
@@ -14,16 +11,6 @@
   // from where the reader looks at space: the axes' ends must not hide each other
   const VIEW = { turn: 0.55, tilt: 0.35 };
 
-  const element = (tag, properties = {}, children = []) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
-  const drawn = (tag, attributes = {}) => {
-    const made = document.createElementNS(SVG, tag);
-    Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-    return made;
-  };
   const sign = (w) => (w > 0 ? 1 : -1);
   const norm = (v) => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
   const unit = (v) => v.map((x) => x / norm(v));

@@ -3,23 +3,9 @@
 // (bnn_geometry.book.filters); the static picture remains for print and where no script runs.
 "use strict";
 (() => {
-  // the namespace of pictures, from a picture: no address of a host stands in these scripts
-  const holder = document.createElement("div");
-  holder.innerHTML = "<svg></svg>";
-  const SVG = holder.firstChild.namespaceURI;
+  const { element, drawn } = window.pageElements;
   let figures = 0; // for ids
 
-  const element = (tag, properties = {}, children = []) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
-  const drawn = (tag, attributes = {}, children = []) => {
-    const made = document.createElementNS(SVG, tag);
-    Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-    made.append(...children);
-    return made;
-  };
   const sign = (w) => (w > 0 ? 1 : -1);
   const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 

@@ -3,24 +3,11 @@
 // above shows two rotations, also in print and where no script runs.
 "use strict";
 (() => {
-  // the namespace of pictures, from a picture: no address of a host stands in these scripts
-  const holder = document.createElement("div");
-  holder.innerHTML = "<svg></svg>";
-  const SVG = holder.firstChild.namespaceURI;
+  const { element, drawn } = window.pageElements;
   const SIZE = 260;
   const MIDDLE = SIZE / 2;
   let figures = 0; // for ids
 
-  const element = (tag, properties = {}, children = []) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
-  const drawn = (tag, attributes = {}) => {
-    const made = document.createElementNS(SVG, tag);
-    Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-    return made;
-  };
   const radians = (degrees) => (degrees * Math.PI) / 180;
   const rotated = ([x, y], by) => [
     Math.cos(by) * x - Math.sin(by) * y, Math.sin(by) * x + Math.cos(by) * y,

@@ -263,7 +263,7 @@ def test_scripts_are_loaded_by_pages_with_such_a_figure_alone():
 def test_the_scripts_are_the_books_own():
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
     assert "bnn_geometry.book.sphinx_interactive" in config["extra_extensions"]
-    scripts = {"angle-histograms.js", "binarized-vector.js", "first-layer.js", "rotated-signs.js"}
+    scripts = {path.name for path in (ROOT / "book").glob("*.js")}
     assert {"vendor", *scripts} == set(config["config"]["html_extra_path"])
     vendored = ROOT / "book" / "vendor" / "plotly"
     assert "MIT License" in (vendored / "LICENSE").read_text(encoding="utf-8")

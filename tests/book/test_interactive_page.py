@@ -109,10 +109,7 @@ display({"text/html": play}, raw=True)
 def html(tmp_path_factory):
     """A book with the project's own settings and one chapter, built with warnings as errors."""
     book = tmp_path_factory.mktemp("interactive")
-    scripts = [
-        f"book/{name}.js"
-        for name in ("angle-histograms", "binarized-vector", "first-layer", "rotated-signs")
-    ]
+    scripts = [f"book/{path.name}" for path in (ROOT / "book").glob("*.js")]
     for name in ("_config.yml", "book/_static", "book/vendor", *scripts):
         (book / Path(name).name).symlink_to(ROOT / name)
     (book / "references.bib").touch()

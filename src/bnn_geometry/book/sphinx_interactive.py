@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 ANGLES, FILTERS, SIGNS = "angle-histograms", "first-layer", "rotated-signs"
 """Of each kind: id of the data's element in the SVG, and class of that on the page."""
 
+_ELEMENTS = "../elements.js"  # before those that take their helpers from it
+
 SCRIPTS = {
-    ANGLES: ("../plotly/plotly-basic.min.js", "../angle-histograms.js", "../binarized-vector.js"),
-    FILTERS: ("../first-layer.js",),
-    SIGNS: ("../rotated-signs.js",),
+    ANGLES: (
+        "../plotly/plotly-basic.min.js",
+        _ELEMENTS,
+        "../angle-histograms.js",
+        "../binarized-vector.js",
+    ),
+    FILTERS: (_ELEMENTS, "../first-layer.js"),
+    SIGNS: (_ELEMENTS, "../rotated-signs.js"),
 }
 """Relative to ``_static``, outside of which they lie: jupyter-book adds every script that it finds
 there to all pages."""

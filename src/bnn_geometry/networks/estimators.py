@@ -8,7 +8,6 @@ the identity for weights and the hard tanh for activations
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,8 +15,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from bnn_geometry.networks.layers import BinaryActivation, weight_layers
-from bnn_geometry.networks.replacement import replace_modules
+from bnn_geometry.networks.layers import BinaryActivation, binary_layers
+from bnn_geometry.networks.replacement import copied, replace_modules
 from bnn_geometry.networks.straight_through import binarize, hard_tanh_carrier
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -120,10 +119,7 @@ def in_weights(network: Network, estimator: Estimator) -> Network:
     ValueError
         If the network has no binary weight layer.
     """
-    network = copy.deepcopy(network)
-    layers = [layer for layer in weight_layers(network).values() if layer.binary]
-    if not layers:
-        raise ValueError("The network has no binary weights to use an estimator in.")
-    for layer in layers:
+    network = copied(network)
+    for layer in binary_layers(network, "use an estimator in"):
         layer.binarizer = estimator
     return network

@@ -209,6 +209,28 @@ def weight_layers(network: nn.Module) -> dict[str, BinaryLinear | BinaryConv2d |
     }
 
 
+def binary_layers(
+    network: nn.Module, purpose: str
+) -> list[BinaryLinear | BinaryConv2d | BinaryConv1d]:
+    """Those of the weight layers that are binary.
+
+    Parameters
+    ----------
+    network : Module
+    purpose : str
+        What they are wanted for, as in "make ternary".
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    layers = [layer for layer in weight_layers(network).values() if layer.binary]
+    if not layers:
+        raise ValueError(f"The network has no binary weights to {purpose}.")
+    return layers
+
+
 @torch.no_grad()
 def initialize(network: nn.Module, generator: torch.Generator) -> None:
     """Draw the weights of all weight layers, in their order.

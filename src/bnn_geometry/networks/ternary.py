@@ -10,13 +10,13 @@ follows every layer divides it out again, but for its ε.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor, nn
 
-from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.layers import binary_layers
+from bnn_geometry.networks.replacement import copied
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -68,10 +68,7 @@ def with_ternary_weights(network: Network, rule: TernaryRule) -> Network:
     ValueError
         If the network has no binary weight layer.
     """
-    network = copy.deepcopy(network)
-    layers = [layer for layer in weight_layers(network).values() if layer.binary]
-    if not layers:
-        raise ValueError("The network has no binary weights to make ternary.")
-    for layer in layers:
+    network = copied(network)
+    for layer in binary_layers(network, "make ternary"):
         layer.binarizer, layer.quantizer = rule, rule.values
     return network

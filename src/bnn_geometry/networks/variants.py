@@ -11,18 +11,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from bnn_geometry.networks.layers import BinaryConv2d, BinaryLinear, weight_layers
+from bnn_geometry.networks.layers import binary_layers
 from bnn_geometry.networks.replacement import copied
 from bnn_geometry.networks.straight_through import binarize, binarize_weight
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-def _binary_layers(network: nn.Module, purpose: str) -> list[BinaryLinear | BinaryConv2d]:
-    layers = [layer for layer in weight_layers(network).values() if layer.binary]
-    if not layers:
-        raise ValueError(f"The network has no binary weights to {purpose}.")
-    return layers
 
 
 class WeightNoise(nn.Module):
@@ -64,7 +57,7 @@ def add_weight_noise(network: Network, generator: torch.Generator) -> Network:
     """
     network = copied(network)
     noise = WeightNoise(generator)
-    for layer in _binary_layers(network, "add noise to"):
+    for layer in binary_layers(network, "add noise to"):
         layer.binarizer = noise.train(layer.training)
     return network
 
@@ -94,7 +87,7 @@ def signs_after_rounding(network: Network, dtype: torch.dtype) -> Network:
         If the network has no binary weight layer.
     """
     network = copied(network)
-    for layer in _binary_layers(network, "round"):
+    for layer in binary_layers(network, "round"):
         w = layer.weight
         if dtype == torch.int8:
             largest = w.abs().max().clamp(min=torch.finfo(w.dtype).tiny)
