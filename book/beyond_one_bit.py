@@ -415,7 +415,8 @@ gain = 100 * (trained.loc["signs", "error"] - trained["error"])[rules]
 of_seeds = tables.published("ablations").tables["errors"].query("variant == 'reference'")
 seed_sd = of_seeds["test_error"].std()  # of a network of this width
 assert tables.published("ablations").recipe.width == of_signs.recipe.width
-resolved = 200 * np.sqrt(2 * (trained["error_se"].max() ** 2 + seed_sd**2))
+quantile = stats.t.ppf(0.975, len(of_seeds) - 1)  # rough: so few seeds
+resolved = 100 * quantile * np.sqrt(2 * (trained["error_se"].max() ** 2 + seed_sd**2))
 words = ["fewer" if g > resolved else "more" if g < -resolved else "about as many" for g in gain]
 by_network = {column: layers[column].unstack("weights") for column in ("angle", "r")}
 turned, correlated = (of[rules].sub(of["signs"], axis=0) for of in by_network.values())
@@ -434,7 +435,7 @@ glue(trained_remark=replicates.unlike(list(runs.values())))
 # the rule of ternary weight networks it makes {glue:text}`trained-mistakes-twn` mistakes,
 # {glue:text}`trained-error-twn:.1f` %. With that of BitNet it makes
 # {glue:text}`trained-mistakes-absmean`, {glue:text}`trained-error-absmean:.1f` %. A difference
-# counts here from two of its standard errors on, {glue:text}`trained-resolved:.1f` points. One seed
+# counts here from {glue:text}`trained-resolved:.1f` points on, Student's t at $95\,\%$. One seed
 # of each was trained; that number takes seeds to differ as the {glue:text}`trained-seeds` of the
 # reference in {doc}`checks` do, a shorter training at the same width (standard deviation
 # {glue:text}`trained-seed-sd:.1f` points), and the images as drawn anew for each network.

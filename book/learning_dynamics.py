@@ -378,7 +378,7 @@ glue(there_two=100 * by_dimension["there"].iloc[0])
 # In two dimensions $f(u)$ is at the nearest binary vector {glue:text}`there-two:.0f` % of the time,
 # from a hundred on hardly ever. The excess is {glue:text}`excess:.1f`° in {glue:text}`largest`
 # dimensions and {glue:text}`farthest-excess:.1f`° in {glue:text}`farthest`. So $f(u) \approx v^*$
-# is said beside *random* vectors, which high dimension moves away, to 90°.
+# is meant in comparison with *random* vectors, which high dimension moves to 90°.
 #
 # ## What is deployed is the last iterate
 #

@@ -34,11 +34,12 @@
 # {glue:text}`signs-cost:.1f` points, and a scale factor for each filter changes nothing. With
 # binary activations as well the error is {glue:text}`both:.1f` %, against {glue:text}`binary:.1f` %
 # of a network that was trained binary ({claim}`pretrained`). The paper's reason is the magnitude of
-# weight vectors. Their length plays no part once batch norm is measured again; the magnitudes
-# within them are worth {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points more than
-# a random turn by the same angle, which is {glue:text}`reason`; the size of the dot products is not
-# tested. Networks trained binary from the start end {glue:text}`gap:.1f` points above continuous
-# ones at this width, over {glue:text}`gap-seeds` seeds and all test images ({claim}`accuracy`).
+# weight vectors. Their length plays no part once batch norm is measured again. To take the
+# magnitudes within them costs {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points
+# more than a random turn by the same angle; that is {glue:text}`reason`. The size of the dot
+# products is not tested. Networks trained binary from the start end {glue:text}`gap:.1f` points
+# above continuous ones at this width, over {glue:text}`gap-seeds` seeds and all test images
+# ({claim}`accuracy`).
 #
 # ## Signs fail until batch norm is measured again
 #
@@ -267,12 +268,13 @@ assert pairs.loc["magnitudes dealt anew", ["error", "turned_error"]].min() > sig
 # {glue:text}`dealt-over-se:.1f` against their own null. They are worse than no magnitudes at all,
 # and so is a random turn that far. With the *signs* dealt anew nothing is left.
 #
-# ## Binary activations cost about as much
+# ## Binary activations cost about that much too
 #
 # Binary activations with real weights cost {glue:text}`activations-cost:.1f` points, signs alone
-# {glue:text}`signs-cost:.1f` ({glue:text}`apart:.1f` ± {glue:text}`apart-se:.1f` points apart), and
-# both together {glue:text}`both-cost:.1f`. For activations there is no null: bin discards the size
-# of a dot product, which the hard tanh lets through, and it turns a vector too.
+# {glue:text}`signs-cost:.1f` ({glue:text}`apart:.1f` ± {glue:text}`apart-se:.1f` points apart, as
+# if the images were drawn anew for each: not told apart), and both together
+# {glue:text}`both-cost:.1f`. For activations there is no null: bin discards the size of a dot
+# product, which the hard tanh lets through, and it turns a vector too.
 
 
 # %%
@@ -392,10 +394,11 @@ glue(mended=mended, mended_se=mended_se, to_mend=both_more, rates=len(rates))
 
 # %% [markdown]
 # It ends at {glue:text}`tuned:.1f` %, from random weights at {glue:text}`scratch:.1f` %. Of the
-# {glue:text}`to-mend:.1f` points between this network and the one that was trained binary it mends
-# {glue:text}`mended:.1f` ± {glue:text}`mended-se:.1f`, at the better of {glue:text}`rates` learning
-# rates, chosen on the same images. For the signs the lower was the better, and still lower ones
-# were not tried: this says where such a training can begin, not how far it gets.
+# {glue:text}`to-mend:.1f` points between the converted network and the one that was trained binary
+# it mends {glue:text}`mended:.1f` ± {glue:text}`mended-se:.1f` (images drawn anew), at the better
+# of {glue:text}`rates` learning rates, chosen on the same images. For the signs the lower was the
+# better, and still lower ones were not tried: this says where such a training can begin, not how
+# far it gets.
 #
 # ## Trained binary from the start
 #
@@ -514,7 +517,7 @@ glue(live_data=origin.title, live_gap=live_gap, live_epochs=sizes.convnet.epochs
 glue(live_plain=live.loc[SIGNS, "kept"], live_refitted=live.loc[SIGNS, "refitted"])
 
 # %% [markdown]
-# On {glue:text}`live-data`, after {glue:text}`live-epochs` epochs, the two networks differ by
+# On {glue:text}`live-data`, trained for {glue:text}`live-epochs` epochs, the two networks differ by
 # {glue:text}`live-gap:+.1f` points. The signs of the weights give {glue:text}`live-plain:.1f` %,
 # and {glue:text}`live-refitted:.1f` % with batch norm measured again.
 #

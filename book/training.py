@@ -352,7 +352,8 @@ ax.legend()
 show(
     figure,
     "fig-history",
-    "Error of the networks of this build on training images held out: convolutional, width "
+    "Error of the networks of this build on training images held out, on which the best epoch is "
+    "kept: convolutional, width "
     f"{width(sizes.convnet.width)}, "
     f"on {cifar10.provenance.title}; perceptron, width {width(sizes.mlp.width)}, on "
     f"{mnist.provenance.title}.",
@@ -390,7 +391,9 @@ variants = {
     "not clipped": {"clip": False},
     "ten times the rate": {"lr": 10 * sizes.mlp.lr},
 }
-short = sizes.mlp.with_(epochs=2, train_images=min(2000, sizes.mlp.train_images or 2000))
+short = sizes.mlp.with_(
+    epochs=2, validation_images=0, train_images=min(2000, sizes.mlp.train_images or 2000)
+)
 found = {}
 for label, changes in variants.items():
     run = training.live_run(short.with_(**changes), mnist, seed=seed)

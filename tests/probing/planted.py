@@ -101,9 +101,3 @@ def correlated(n, seed=0):
     covariance = random_covariance(n, 1.0, np.random.default_rng(seed))
     root = np.linalg.cholesky(covariance)
     return gaussian(SAMPLES, n, seed=seed) @ torch.from_numpy(root.T), covariance
-
-
-def linear(weight):
-    layer = BinaryLinear(weight.shape[1], len(weight))
-    layer.load_state_dict({"weight": weight.float()})
-    return layer

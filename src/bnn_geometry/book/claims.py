@@ -24,8 +24,8 @@ NOT_MEASURED = "not measured here"
 VERDICTS = (HOLDS, IN_PART, NOT_ESTABLISHED, FAILS, NOT_MEASURED)
 
 KINDS = ("identity", "theorem", "observation", "explanation")
-"""Kinds of claims: true by algebra, proven, seen, and said to be the reason for what is seen. Only
-the last two can surprise."""
+"""Kinds of claims: true by algebra, proven, seen, and said to be the reason for what is seen. The
+first two can fail only where they are stated too widely."""
 
 DATA_KINDS = ("none", "stand-in", "folder", "official")
 """Kinds of data, ``none`` for a simulation; of two in one row the earlier one counts."""

@@ -52,7 +52,7 @@ def configure(app: Sphinx, config: Config) -> None:
     store = book / paths.STORE
     runs = os.environ.get(paths.RUNS) or str(book.resolve().parent / "runs")
     config.papermill_folders = {"runs": runs}
-    config.papermill_environment = chapter_environment() | {
+    config.papermill_environment = chapter_environment(alone=preset == "paper") | {
         paths.RUNS: runs,
         paths.LIVE: os.environ.get(paths.LIVE) or str(store / "live"),
         paths.EXECUTED: str(store / preset),  # the ledger reads the others' results

@@ -82,6 +82,7 @@ class RoomDirective(SphinxDirective):
             lines += [f".. {directive}:: {target}"]
             lines += ["   :members:"] * (directive == "autoclass") + [""]
         listed = modules(name)
+        self.env.note_dependency(str(import_module(name).__file__))  # whose face it is
         for module, tree in listed.items():
             short = module.removeprefix("bnn_geometry.")
             lines += [f"``{short}``", f"   {sentence(tree)}", ""]

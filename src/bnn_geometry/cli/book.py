@@ -143,7 +143,7 @@ def run_chapter(args: argparse.Namespace) -> None:
             parameters=parameters,
             cwd=book,
             timeout=args.timeout,
-            environment=chapter_environment(),
+            environment=chapter_environment(alone=parameters.get("preset") == "paper"),
         ).outcome()
         if partial.exists():
             staleness.seal(partial, book)
@@ -186,7 +186,8 @@ def lab(args: argparse.Namespace) -> None:
         file.write_text(json.dumps(values), encoding="utf-8")
     os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
     os.environ.setdefault(paths.LIVE, str(book / paths.STORE / "live"))
-    os.environ.update(chapter_environment())
+    # as the build's kernels have it: the networks that a build trained are found again
+    os.environ.update(chapter_environment(alone=presets.from_environment() == "paper"))
     if args.data:
         os.environ[paths.DATA] = str(paths.data_root(args.data))
     command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={book}", *args.rest]

@@ -18,11 +18,9 @@ from bnn_geometry.geometry.angles import angle
 from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing.layer_inputs import LayerSample
 
-KINDS = ("principal", "discriminant", "random")
-
 
 def _varying(x: Tensor) -> NDArray[np.bool_]:
-    # Coordinates that vary: a discriminant has nothing to say of the others.
+    # coordinates that vary: of the others nothing can be read
     return (x.std(0) > 1e-6).numpy()
 
 

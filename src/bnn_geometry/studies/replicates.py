@@ -69,8 +69,8 @@ def difference(first: Sequence[Run], second: Sequence[Run]) -> Difference:
     """How much larger the mean test error of the first runs is, with its error and interval.
 
     The runs of each side share a recipe and have different seeds. The sides are taken to be
-    independent, of unequal variance (Welch): networks of different kinds that start from the same
-    seed have no more in common than others.
+    independent, of unequal variance (Welch), though networks that start from the same seed may have
+    more in common than others.
 
     Raises
     ------
