@@ -94,6 +94,10 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 _EXITS = (("SystemExit", ""), ("SystemExit", "0"))
 
+_QUIT = re.compile(r"^\s*(?:quit|exit)\(", re.M)
+
+_TOO_EARLY = "SystemExit: a chapter ends with its last cell, not before"
+
 
 def _refuse_quit(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
     # quit() raises nothing: the kernel ends a little later, perhaps with cells still to come
@@ -124,19 +128,33 @@ def _raised(notebook: NotebookNode) -> str:
                 text = _ESCAPES.sub("", errors[-1].evalue).strip().splitlines() or [""]
                 return f"{errors[-1].ename}: {text[0]}"
         if status != "completed":
-            return "SystemExit: a chapter ends with its last cell, not before"
+            return _TOO_EARLY
     return ""
+
+
+def _last_reached(notebook: NotebookNode) -> int | None:
+    # index of the last code cell that was begun
+    cells = _code_cells(notebook)
+    reached = [i for i, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time")]
+    return reached[-1] if reached else None
+
+
+def _death(notebook: NotebookNode | None) -> str:
+    # After quit() the kernel may be gone before its reply is read, on a machine that is busy.
+    at = None if notebook is None else _last_reached(notebook)
+    if at is not None and _QUIT.search(_code_cells(notebook)[at].source):
+        return _TOO_EARLY
+    return "the kernel died (out of memory, or a crash in native code)"
 
 
 def _describe_failure(notebook: NotebookNode | None, what: str) -> tuple[int, str]:
     """Number of finished code cells, and 'cell 3 of 9 (`first line`): what'."""
     if notebook is None:
         return 0, what
-    cells = _code_cells(notebook)
-    reached = [i for i, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time")]
-    if not reached:
+    at = _last_reached(notebook)
+    if at is None:
         return 0, what
-    at = reached[-1]
+    cells = _code_cells(notebook)
     lines = [line for line in cells[at].source.splitlines() if not line.startswith("#")]
     first = next((line.strip() for line in lines if line.strip()), "")
     return at, f"cell {at + 1} of {len(cells)} (`{first[:70]}`): {what}"
@@ -176,7 +194,7 @@ def execute(
     total = sum(c.cell_type == "code" for c in notebook.cells)
     output = output.absolute()
     began = time.perf_counter()
-    error = ""
+    error, died = "", False
     with tempfile.TemporaryDirectory(prefix="papermill-", ignore_cleanup_errors=True) as scratch:
         isolate(Path(scratch))
         try:
@@ -198,9 +216,11 @@ def execute(
         except CellTimeoutError:
             error = f"it did not end within {timeout:g} s and was stopped"
         except DeadKernelError:
-            error = "the kernel died (out of memory, or a crash in native code)"
+            died = True
     seconds = time.perf_counter() - began
     written = nbformat.read(output, as_version=4) if output.exists() else None
+    if died:
+        error = _death(written)
     if not error and not (error := _raised(written)):
         nbformat.write(remove_error_markers(written), output)
         return Outcome(True, total, total, seconds)

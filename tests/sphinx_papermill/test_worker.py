@@ -64,6 +64,25 @@ def test_the_outcome_is_one_line_that_names_the_cell(outcomes, name):
     assert (folder / f"{name} {{level}}.ipynb").exists()  # whole, or as far as it came
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import os\nquit()", "SystemExit: a chapter ends"),
+        ("if True:\n    exit(0)", "SystemExit: a chapter ends"),
+        ("os._exit(3)", "the kernel died"),
+        ("sys.exit = exit", "the kernel died"),
+    ],
+)
+def test_a_kernel_that_is_gone_before_its_reply_was_read(source, message):
+    cell = nbformat.v4.new_code_cell(source, metadata={"papermill": {"start_time": "now"}})
+    later = nbformat.v4.new_code_cell("quit()")
+    assert message in worker._death(nbformat.v4.new_notebook(cells=[cell, later]))
+
+
+def test_a_kernel_that_never_began():
+    assert "the kernel died" in worker._death(None)
+
+
 def test_what_a_cell_writes_to_standard_output_is_not_the_outcome(outcomes):
     folder, found = outcomes
     assert found["noise"].ok
