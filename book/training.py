@@ -348,6 +348,7 @@ figure, [[ax]] = plots.new_figure(height=3.4)
 held_out = {k: 100 * r.history.set_index("epoch")["validation_error"] for k, r in live.items()}
 plots.series(held_out, ax)
 ax.set(xlabel="epoch", ylabel="error on images held out (%)", ylim=(0, None))
+ax.locator_params(axis="x", integer=True)
 ax.legend()
 show(
     figure,
