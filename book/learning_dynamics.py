@@ -571,6 +571,8 @@ table(
 
 # %%
 GRADIENT_NOISE = 10.0  # standard deviation in each entry of a gradient, whose own size is 1
+run = training.published_run("cifar10-convnet-fast-w1-s1")
+parts = len(run.history)  # of a flow, as many as the network has epochs
 
 
 class Batches:
@@ -584,13 +586,13 @@ class Batches:
 
 
 def noisy_flow(size):
-    steps, every = SCHEDULES["linear to zero"][0], updates // 8
+    steps, every = SCHEDULES["linear to zero"][0], updates // parts
     options = {"backward": Batches(size), "log_every": every, "keep_path": True}
     return flows.flow(losses.COSINE, target, start, steps, **options)
 
 
 def flips(path):
-    return np.mean((path[1:] > 0) != (path[:-1] > 0), axis=(1, 2))[:8]
+    return np.mean((path[1:] > 0) != (path[:-1] > 0), axis=(1, 2))[:parts]
 
 
 def piles(values):
@@ -605,10 +607,9 @@ def density(values):
     return pd.Series(counts, (edges[1:] + edges[:-1]) / 2).replace(0, np.nan)
 
 
-run = training.published_run("cifar10-convnet-fast-w1-s1")
 latents = {k: x.weight.detach().numpy() for k, x in layers.weight_layers(run.network()).items()}
 of_flow, of_noisy = noisy_flow(0.0), noisy_flow(GRADIENT_NOISE)
-epochs = pd.RangeIndex(1, 9)
+epochs = pd.RangeIndex(1, parts + 1)
 SHOWN = {"conv1": latents["conv1"], "conv6": latents["conv6"], "fc2": latents["fc2"]}
 samples = {"flow": of_flow.u, "flow, noisy gradients": of_noisy.u} | SHOWN
 curves = {
@@ -619,9 +620,7 @@ figure, axes = plots.new_figure(2, 1, width=5.8, height=7.4)
 plots.series({k: density(v) for k, v in samples.items()}, axes[0, 0])
 axes[0, 0].set(yscale="log", xlabel="latent weight", ylabel="density")
 plots.series(curves, axes[1, 0])
-axes[1, 0].set(
-    xlabel="epoch, or eighth of the flow", ylabel="share of signs changed", ylim=(0, 0.6)
-)
+axes[1, 0].set(xlabel="epoch, or part of the flow", ylabel="share of signs changed", ylim=(0, 0.6))
 axes[1, 0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
 show(
     figure,
@@ -629,7 +628,8 @@ show(
     caption=(
         "Flows of the scale-invariant loss, without and with noise in the gradients, beside three "
         "layers of a trained network. Top: density of latents at the end, logarithmic. Bottom: "
-        "share of signs that differ from those an epoch before. The network: published run of "
+        "share of signs that differ from those an epoch before, or a part of the flow as long. The "
+        "network: published run of "
         f"width {width(run.recipe.width)}, {run.history['epoch'].max()} epochs of "
         f"{run.data['title']}, test error {run.history['test_error'].iloc[-1]:.1%}."
     ),
@@ -666,7 +666,7 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 # Both predictions fail. In the flow latents lie {glue:text}`pile-flow:.0f` times as densely at zero
 # as between the piles; in no layer but the first of the network more than
 # {glue:text}`pile-layers:.1f` times, in the first {glue:text}`pile-first:.1f` times. In the flow
-# {glue:text}`flips-flow:.0f` % of the signs differ from one eighth to the next, at any step; in
+# {glue:text}`flips-flow:.0f` % of the signs differ from one part to the next, at any step; in
 # conv6 {glue:text}`flips-second:.0f` % do from the first epoch to the second, and
 # {glue:text}`flips-last:.0f` % at the end.
 #
