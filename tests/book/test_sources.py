@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import joblib
 import pytest
 
 from bnn_geometry import data, paths, training
@@ -29,6 +30,18 @@ def test_the_runs_that_are_hashed_are_those_that_are_read(tmp_path, monkeypatch,
         monkeypatch.setenv(name, value)
     assert paths.published("best") == tmp_path / (given or "runs") / "best"
     assert config.papermill_folders == {"runs": str(paths.published("best").parent)}
+
+
+@pytest.mark.parametrize(("preset", "threads"), [("smoke", "2"), ("book", "2"), ("paper", "4")])
+def test_a_chapter_has_its_share_of_the_cores_and_at_paper_all(
+    tmp_path, monkeypatch, preset, threads
+):
+    monkeypatch.setenv(paths.PRESET, preset)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+    config = SimpleNamespace()
+    sphinx.configure(SimpleNamespace(srcdir=str(tmp_path)), config)
+    assert config.papermill_environment["OMP_NUM_THREADS"] == threads
 
 
 def test_what_the_header_of_a_chapter_does_not_name_is_not_read(tmp_path, monkeypatch):
