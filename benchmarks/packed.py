@@ -86,7 +86,7 @@ def sizes(network: torch.nn.Module, made: packed.PackedNetwork) -> dict[str, int
 def main() -> None:
     """Measure, print a line for each batch, then the JSON."""
     parser = argparse.ArgumentParser(description="Packed inference against float.")
-    parser.add_argument("--run", default="cifar10-convnet-fast-w1-s1")
+    parser.add_argument("--run", default="cifar10-convnet-long-w1-s1")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 100])
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()

@@ -5,7 +5,7 @@
 #     data: [cifar10]
 #     runs:
 #       - ablations
-#       - cifar10-convnet-fast-w1-s1
+#       - cifar10-convnet-long-w1-s1
 #       - cifar10-convnet-fast-hardtanh-w0.5-s1
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
@@ -156,14 +156,14 @@ table(rounded, {"zeros": "weights at 0", "error": "test error (%) | .1%"})
 # much:
 
 # %%
-full = training.published_run("cifar10-convnet-fast-w1-s1").info["published"]
+full = training.published_run("cifar10-convnet-long-w1-s1").info["published"]
 eight = pd.DataFrame(full["layers"]).set_index("layer")
 eight["change"] = (eight["r"] - eight["r_rounded"]).abs()
 continuous = training.published_run("cifar10-convnet-fast-hardtanh-w0.5-s1").info["published"]
-glue(eight_r=eight["change"].max(), images=full["images"])
+glue(eight_r=np.ceil(1e5 * eight["change"].max()) / 1e5, images=full["images"])
 glue(before=100 * continuous["test_error"], after=100 * continuous["test_error_rounded"])
 assert full["test_error"] == full["test_error_rounded"]
-assert eight["change"].max() < 1e-4
+assert eight["change"].max() < 5e-4  # a standard error of r on as many images is larger
 columns = {"n": "n", "angle_change": "mean change of the angle (°) | .4f", "r": "r | .5f"}
 table(eight, columns | {"change": "change of r | .5f"})
 

@@ -4,12 +4,13 @@
 #     after: [training]
 #     data: [cifar10]
 #     runs:
+#       - cifar10-convnet-long-w1-s1
 #       - cifar10-convnet-fast-w1-s1
 #       - cifar10-convnet-fast-w0.5-s1
 #       - cifar10-convnet-fast-w0.5-s2
 #       - cifar10-convnet-fast-w0.5-s3
 #       - mnist-mlp-fast-w0.5-s1
-#       - geometry-cifar10-convnet-fast-w1-s1
+#       - geometry-cifar10-convnet-long-w1-s1
 #       - geometry-cifar10-convnet-fast-hardtanh-w0.5-s1
 #       - geometry-mnist-mlp-fast-w0.5-s1
 #       - estimators
@@ -48,7 +49,7 @@
 # published run of {doc}`training`, measured by
 #
 # ```bash
-# bnn-geometry study geometry runs/cifar10-convnet-fast-w1-s1
+# bnn-geometry study geometry runs/cifar10-convnet-long-w1-s1 --error-images 2000
 # ```
 
 # %% tags=["parameters"]
@@ -71,7 +72,7 @@ from bnn_geometry.studies import estimators, tables
 from bnn_geometry.studies.geometry_results import published_geometry
 
 WIDE, CONTINUOUS, PERCEPTRON = (
-    "cifar10-convnet-fast-w1-s1",
+    "cifar10-convnet-long-w1-s1",
     "cifar10-convnet-fast-hardtanh-w0.5-s1",
     "mnist-mlp-fast-w0.5-s1",
 )
@@ -194,12 +195,18 @@ wider = (
 assert (wider > 0).all()  # the continuous network's angles are the larger ones
 for weaker in ("untrained", "white inputs", "dealt anew"):
     assert (r[inner] > nulls[weaker]["r"][inner]).all()
-assert r["conv1"] < untrained["r"]["conv1"]
-start, end = (made.measurements.query("epoch == @e").set_index("layer")["r"]
-              for e in (1, len(made.history)))  # fmt: skip
-first_error, last_error = made.history["test_error"].iloc[[0, -1]]
-assert last_error < first_error - 0.1
-assert (end < start - 0.001).sum() > 4
+large_steps = training.published_run("cifar10-convnet-fast-w1-s1")
+by_epoch, by_epoch_fast = (run.measurements.pivot(index="epoch", columns="layer", values="r")
+                           for run in (made, large_steps))  # fmt: skip
+start, middle, end = (by_epoch.loc[e] for e in (1, 8, len(made.history)))
+start_fast, end_fast = by_epoch_fast.iloc[0], by_epoch_fast.iloc[-1]
+held_out = 100 * made.history.set_index("epoch")["validation_error"]
+assert held_out.iloc[-1] < held_out[8] - 5 < held_out[1] - 20
+assert (end_fast < start_fast - 0.001).sum() > 4
+assert (middle > start)[inner].all()
+moved = (end - middle)[inner]
+assert moved.abs().max() < 0.02 < (middle - start)[inner].median()
+assert (moved < 0).sum() > 6
 seeds = [training.published_run(f"cifar10-convnet-fast-w0.5-s{k}").measurements for k in (1, 2, 3)]
 seeds = pd.concat([t.loc[t["epoch"].eq(t["epoch"].max())].set_index("layer")["r"] for t in seeds],
                   axis=1)  # fmt: skip
@@ -207,19 +214,22 @@ assert (seeds.loc["conv1"] < untrained["r"]["conv1"]).all()
 assert (seeds.loc[inner].max(axis=1) - seeds.loc[inner].min(axis=1)).max() < 0.01
 glue(shuffled_higher=int(higher), continuous_low=half[inner].min())
 glue(continuous_high=half[inner].max(), inner_high=r[inner].max())
-glue(untrained_first=untrained["r"]["conv1"], fell=int((end < start - 0.001).sum()))
-glue(seeds_first=seeds.loc["conv1"].max(), error_epoch=100 * first_error)
-glue(error_end=100 * last_error)
+glue(untrained_first=untrained["r"]["conv1"], fell=int((moved < 0).sum()))
+glue(fell_fast=int((end_fast < start_fast - 0.001).sum()), seeds_first=seeds.loc["conv1"].max())
+glue(held_out={"first": held_out[1], "eight": held_out[8], "end": held_out.iloc[-1]})
+glue(moved=moved.abs().max())
 
 # %% [markdown]
 # Training raises $r$ in every layer but the first, where it *falls*, from
 # {glue:text}`untrained-first:.2f` to {glue:text}`first:.2f`. (That is one seed; in the published
-# networks of half width, three seeds, it ends at {glue:text}`seeds-first:.2f` or less.) So far the
-# paper is right: the relation is stronger than chance, white inputs or an untrained network make
-# it. But it does not grow with what the network learns: from the first epoch to the last $r$ falls
-# in {glue:text}`fell` of nine layers, while the test error goes from
-# {glue:text}`error-epoch:.0f` % to {glue:text}`error-end:.0f` %. These runs do not tell what $r$ is
-# in a network that is trained to the end.
+# networks of half width, three seeds, trained by `fast`, it ends at {glue:text}`seeds-first:.2f` or
+# less.) So far the paper is right: the relation is stronger than chance, white inputs or an
+# untrained network make it. It comes early. From the first epoch to the eighth, as the error on
+# images held out goes from {glue:text}`held-out-first:.0f` % to {glue:text}`held-out-eight:.0f` %,
+# $r$ rises in all of these layers. From there to the end the error falls to
+# {glue:text}`held-out-end:.0f` %, and so does $r$, in {glue:text}`fell` of the eight layers, if by
+# no more than {glue:text}`moved:.3f`. With the larger steps of `fast` it falls from the first epoch
+# on, in {glue:text}`fell-fast` of nine layers.
 #
 # And it takes only the signs. With the magnitudes shuffled among the same signs, at the same angle,
 # $r$ is higher in {glue:text}`shuffled-higher` of nine layers: the correlation says that $w^b$ lies
@@ -286,7 +296,7 @@ glue(without_ten=median["without 10"][inner].drop(needed).min())
 glue(participation=inputs["participation"].median(), effective=inputs["participation"].max())
 glue(effective_at=inputs["participation"].idxmax(), ten=ten.max(), fall=fall.max())
 glue(fall_at=fall.idxmax(), share=100 * inputs["share_10"].median())
-assert ten.max() < 0.01
+assert ten.max() < 0.02
 assert inputs["participation"].max() < 200
 
 # %% [markdown]
@@ -303,7 +313,7 @@ assert inputs["participation"].max() < 200
 #
 # What a large $n$ does do is make all filters alike. The standard deviation of $r$ over the filters
 # is {glue:text}`spread-first:.2f` in the first layer and at most {glue:text}`spread-rest:.3f` in
-# all others; that of the angles' cosines, which need no inputs, falls in the same way
+# all others; that of the angles' cosines, which need no inputs, is largest there, too
 # ({doc}`random_vectors`). Dimension does not raise $r$ and does not have to: it lets one number
 # speak for every filter. {numref}`fig-filters` shows where it does not.
 
@@ -311,7 +321,7 @@ assert inputs["participation"].max() < 200
 by_filter = wide.filters.groupby("layer", sort=False)
 spread = by_filter[["r", "white"]].std()
 assert spread["r"]["conv1"] > 10 * spread["r"][inner].max()
-assert spread["white"]["conv1"] > 3 * spread["white"][inner].max()
+assert spread["white"]["conv1"] > 2 * spread["white"][inner].max()
 glue(spread_first=spread["r"]["conv1"], spread_rest=spread["r"][inner].max())
 filters.show_filters(
     wide.first_layer,
@@ -426,19 +436,19 @@ above = (strips["activations"][0]["r"] > strips["activations"][1]).sum()
 glue(activations_above=int(above), activations_of=len(strips["activations"][1]))
 pooled = strips["activations"][0]
 widest = (pooled["r"] - pooled["median"]).idxmax()
-assert pooled["r"][widest] > pooled["median"][widest] + 0.03
+assert (pooled["r"] > pooled["median"]).all()
 glue(pooled_at=widest, pooled=pooled["r"][widest], within=pooled["median"][widest])
 mlp_above = (strips["perceptron"][0]["r"] > strips["perceptron"][1]).sum()
 glue(mnist_above=int(mlp_above), mnist_of=len(strips["perceptron"][1]))
 
 # %% [markdown]
-# The paper verified the same of the activations and left the figure out: binarizing them keeps
-# $r$ at {glue:text}`activations:.2f` or more, above the untrained network in
+# The paper verified the same of the activations and left the figure out: binarizing them keeps $r$
+# at {glue:text}`activations:.2f` or more, above the untrained network in
 # {glue:text}`activations-above` of {glue:text}`activations-of` layers ({claim}`activations`). All
-# units of a layer together flatter it: in {glue:text}`pooled-at` the median unit has
-# {glue:text}`within:.2f`, where all together have {glue:text}`pooled:.2f`. The perceptron on MNIST
-# has {glue:text}`mnist:.2f` or more, above its untrained self in {glue:text}`mnist-above` of
-# {glue:text}`mnist-of` ({claim}`mnist`).
+# units of a layer together flatter it in each of them: in {glue:text}`pooled-at`, the most, the
+# median unit has {glue:text}`within:.2f`, where all together have {glue:text}`pooled:.2f`. The
+# perceptron on MNIST has {glue:text}`mnist:.2f` or more, above its untrained self in
+# {glue:text}`mnist-above` of {glue:text}`mnist-of` ({claim}`mnist`).
 #
 # ## Discriminants survive no better than random directions
 #
@@ -502,6 +512,7 @@ useless, idle, usual = (
 assert min(useless["seed 1"], idle["seed 1"]) > 75 > usual["seed 1"]
 questions = {
     "r rises as the error falls, from the first epoch to the last": bool((end > start).all()),
+    "it does so with larger steps as well (`fast`)": bool((end_fast > start_fast).all()),
     "r is lower in a network whose gradients were wrong, which learned next to nothing": bool(
         useless["r"] < usual["r"]
     ),

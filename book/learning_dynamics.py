@@ -4,7 +4,7 @@
 #     data: [cifar10]
 #     runs:
 #       - estimators
-#       - cifar10-convnet-fast-w1-s1
+#       - cifar10-convnet-long-w1-s1
 #       - cifar10-convnet-fast-w0.125-s1
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
@@ -565,13 +565,14 @@ table(
 # If training were this flow, two things could be seen in any trained network. Latent weights would
 # lie at three values, $-1$, 0 and $+1$. And the share of signs that differ from one epoch to the
 # next would not depend on the learning rate, which only sets how large $u$ is in entries that flip.
-# {numref}`fig-training` compares the published network of full width with the flow, whose step
-# falls linearly as its learning rate did; and with the same flow when Gaussian noise is added to
-# its gradients, as batches add it.
+# {numref}`fig-training` compares the published network of full width with a flow whose step falls
+# along a cosine, as the network's learning rate did after two epochs of warm-up; and with the same
+# flow when Gaussian noise is added to its gradients, as batches add it.
 
 # %%
 GRADIENT_NOISE = 10.0  # standard deviation in each entry of a gradient, whose own size is 1
-run = training.published_run("cifar10-convnet-fast-w1-s1")
+run = training.published_run("cifar10-convnet-long-w1-s1")
+assert (run.recipe.schedule, run.recipe.warmup_epochs) == ("cosine", 2)
 parts = len(run.history)  # of a flow, as many as the network has epochs
 
 
@@ -586,7 +587,7 @@ class Batches:
 
 
 def noisy_flow(size):
-    steps, every = SCHEDULES["linear to zero"][0], updates // parts
+    steps, every = SCHEDULES["cosine to zero"][0], updates // parts
     options = {"backward": Batches(size), "log_every": every, "keep_path": True}
     return flows.flow(losses.COSINE, target, start, steps, **options)
 
@@ -627,18 +628,19 @@ show(
     name="fig-training",
     caption=(
         "Flows of the scale-invariant loss, without and with noise in the gradients, beside three "
-        "layers of a trained network. Top: density of latents at the end, logarithmic. Bottom: "
-        "share of signs that differ from those an epoch before, or a part of the flow as long. The "
-        "network: published run of "
+        "layers of a trained network. Top: density of latents at the end (of the network: in the "
+        "epoch that was kept), logarithmic. Bottom: share of signs that differ from those an epoch "
+        "before, or a part of the flow as long. The network: published run of "
         f"width {width(run.recipe.width)}, {run.history['epoch'].max()} epochs of "
-        f"{run.data['title']}, test error {run.history['test_error'].iloc[-1]:.1%}."
+        f"{run.data['title']}, test error {run.kept['test_error']:.1%}."
     ),
     origin=origin,
     alt=(
         "Top: the flow has three peaks with next to nothing in between; the flow with noisy "
         "gradients and two of the layers are nearly level; the first layer has a peak at each end "
-        "and a low one at zero. Bottom: the flow is level at fifteen per cent; all other curves "
-        "fall."
+        "and a low one at zero. Bottom: after the first part the flow is level at fifteen per "
+        "cent; that with noisy gradients falls from nearly fifty to almost none. The layers first "
+        "rise, conv6 to more than a quarter in the tenth epoch, and then fall to nearly nothing."
     ),
 )
 
@@ -650,16 +652,21 @@ changed = run.history.set_index("epoch").filter(like="flips_")
 assert min(flow_piles.values()) > 100
 assert inner["zero"].max() < 2
 assert max(noisy_piles.values()) < 10
-assert (changed.iloc[-1] < 0.6 * changed.loc[2]).all()
-assert curves["flow"].iloc[1:-1].max() - curves["flow"].iloc[1:-1].min() < 0.03
-assert curves["flow, noisy gradients"].iloc[-1] < 0.6 * curves["flow, noisy gradients"].iloc[1]
+assert (changed.iloc[-1] < 0.5 * changed.max()).all()
+level = curves["flow"].iloc[1:-1]  # not on its way there, nor where the step is zero
+assert level.max() - level.min() < 0.03
+assert curves["flow, noisy gradients"].iloc[-1] < 0.5 * curves["flow, noisy gradients"].max()
 glue(pile_flow=flow_piles["zero"], pile_layers=inner["zero"].max(), pile_noisy=noisy_piles["zero"])
 glue(
     noise_times=GRADIENT_NOISE,
     pile_first=pile_table.loc["conv1", "zero"],
-    flips_flow=100 * curves["flow"].iloc[1:-1].mean(),
+    flips_flow=100 * level.mean(),
 )
-glue(flips_second=100 * changed["flips_conv6"].loc[2])
+most_epoch = changed["flips_conv6"].idxmax()
+assert most_epoch > run.recipe.warmup_epochs + 5
+assert curves["flow, noisy gradients"].idxmax() < most_epoch
+glue(flips_most=100 * changed["flips_conv6"].max(), most_epoch=most_epoch)
+glue(late=most_epoch - run.recipe.warmup_epochs)
 glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 
 # %% [markdown]
@@ -667,16 +674,18 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 # as between the piles; in no layer but the first of the network more than
 # {glue:text}`pile-layers:.1f` times, in the first {glue:text}`pile-first:.1f` times. In the flow
 # {glue:text}`flips-flow:.0f` % of the signs differ from one part to the next, at any step; in
-# conv6 {glue:text}`flips-second:.0f` % do from the first epoch to the second, and
-# {glue:text}`flips-last:.0f` % at the end.
+# conv6 {glue:text}`flips-most:.0f` % do in epoch {glue:text}`most-epoch` and
+# {glue:text}`flips-last:.1f` % in the last. That they are most numerous {glue:text}`late` epochs
+# after the rate was highest neither flow shows.
 #
 # Noise in the gradients, {glue:text}`noise-times:.0f` times as large as they are, brings the flow
 # nearer: the pile at zero is then {glue:text}`pile-noisy:.1f` times as dense as what lies between,
-# and flips become fewer with the step; exercise 2 has what more noise does, and costs. An entry
-# that would sit at zero wanders as far as its steps carry it, and is left where they run out. That
-# this is what happens in the network is not shown here. Its steps were large for its width
-# ({doc}`training`); a network trained by smaller ones may come nearer to the flow. Adam, which
-# makes steps equally long whether a gradient is large or only noise, would add to it.
+# and in the end flips become fewer with the step; exercise 2 has what more noise does, and costs.
+# An entry that would sit at zero wanders as far as its steps carry it, and is left where they run
+# out. That this is what happens in the network is not shown here. Its largest step is that of the
+# original code ({doc}`training`); whether smaller ones would come nearer to the flow was not tried.
+# Adam, which makes steps equally long whether a gradient is large or only noise, would add to the
+# noise.
 #
 # ## What small networks cannot tell
 #
