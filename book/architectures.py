@@ -51,7 +51,9 @@ from scipy.special import stdtrit
 from bnn_geometry import data
 from bnn_geometry.book import plots, presets, records
 from bnn_geometry.book.display import Origin, glue, show
-from bnn_geometry.networks.recurrent import RowReader, ternarize_weight
+from bnn_geometry.networks.layers import latent_angles
+from bnn_geometry.networks.recurrent import RowReader
+from bnn_geometry.networks.ternary import TWN, TernaryRule
 from bnn_geometry.probing import dot_products
 from bnn_geometry.studies import architectures, tables
 from bnn_geometry.training.evaluation import evaluate
@@ -340,9 +342,9 @@ glue(verdict_norm=verdict(*kinds["batch norm"][:2]), verdict_plain=verdict(*kind
 glue(binary=by_variant.loc["recurrent, binary", "error"], norm=norm._asdict())
 glue(plain_binary=by_variant.loc["no norm, binary", "error"], plain=plain._asdict())
 ternary = architectures.layer_means(layers, "recurrent, ternary").loc["recurrent"]
-glue(ternary_angle=ternary["used_angle"], binary_angle=ternary["angle"])
-glue(ternary_r=ternary["used_r"], signs_r=ternary["r"])
-assert ternary["used_angle"] < ternary["angle"]
+glue(ternary_angle=ternary["angle"], binary_angle=ternary["signs_angle"])
+glue(ternary_r=ternary["r"], signs_r=ternary["signs_r"])
+assert ternary["angle"] < ternary["signs_angle"]
 fails = [verdict(*chosen[:2]) == "fail" for chosen in kinds.values()]
 glue(agreement="seen" if all(fails) else "seen in part" if any(fails) else "not seen")
 
@@ -438,7 +440,7 @@ assert (np.abs(signs @ state) > 1).mean() > 0.9
 glue(growth=growth, balanced=growth / np.sqrt(128))
 
 # %% [markdown]
-# **2. A better threshold?** `ternarize_weight` sets to zero what is below $0.7$ mean sizes. For
+# **2. A better threshold?** `TWN` sets to zero what is below $0.7$ mean sizes of a layer. For
 # weights that are uniform on $[-1, 1]$, which share is that, and at which angle does it leave them?
 #
 # :::{dropdown} Solution 2
@@ -449,10 +451,9 @@ glue(growth=growth, balanced=growth / np.sqrt(128))
 
 # %% tags=["hide-cell"]
 weights = torch.rand(4, 200_000, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-quantized = ternarize_weight(weights)
-share = 100 * (quantized == 0).double().mean().item()
-uniform = architectures.quantized_angles(weights, quantized).mean().item()
-best = architectures.quantized_angles(weights, ternarize_weight(weights, 2 / 3)).mean().item()
+share = 100 * (TWN.values(weights) == 0).double().mean().item()
+uniform = latent_angles(weights, TWN.values).mean().item()
+best = latent_angles(weights, TernaryRule("a third", 2 / 3).values).mean().item()
 assert abs(share - 35) < 0.5
 assert 0 <= uniform - best < 0.2
 glue(zeros=share, uniform_angle=uniform)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bnn_geometry.networks.inference import as_given
-from bnn_geometry.networks.recurrent import RECURRENT, RULE, RowReader, ternarize_weight
+from bnn_geometry.networks.recurrent import RECURRENT, RowReader
 from bnn_geometry.probing import dot_products
 from bnn_geometry.probing.layer_inputs import sample_inputs
 
@@ -25,7 +25,7 @@ def quantized(weight, how):
     signs = np.where(w > 0, 1.0, -1.0)
     if how == "binary":
         return signs
-    return signs * (np.abs(w) > RULE * np.abs(w).mean(1, keepdims=True))
+    return signs * (np.abs(w) > 0.7 * np.abs(w).mean())  # of the whole layer
 
 
 def states_of(network, x, how, binary):
@@ -68,7 +68,8 @@ def test_forward_and_probe_are_those_of_a_plain_loop(how, binary, normalized):
     found = {s.layer: s for s in dot_products.probe_weights(network, x, preprocess=as_given)}
     entered = states[:, :-1].reshape(-1, 12)  # the last state meets the readout alone
     w = network.recurrent.weight.detach().double().numpy()
-    products = [entered @ v.T for v in (np.where(w > 0, 1.0, -1.0), w)]
+    of_few_values = quantized(network.recurrent.weight, "binary" if how == "continuous" else how)
+    products = [entered @ v.T for v in (of_few_values, w)]
     r = np.corrcoef(*(p.ravel() for p in products))[0, 1]
     assert found["recurrent"].values == products[0].size
     assert found["recurrent"].r == pytest.approx(r, abs=1e-5)
@@ -88,15 +89,6 @@ def test_a_sample_of_the_recurrent_layer_says_at_which_step():
     assert set(at.call.tolist()) == {0, 1, 2, 3}
     for x, image, call in zip(at.x, at.image, at.call, strict=True):
         np.testing.assert_array_equal(x, states[image, call])
-
-
-def test_ternary_weights_by_hand_and_their_gradient():
-    w = torch.tensor([[0.1, -0.9, 0.5, -0.5], [0.2, 0.2, -0.2, 0.2]], requires_grad=True)
-    q = ternarize_weight(w)  # thresholds 0.35 and 0.14
-    assert q.tolist() == [[0, -1, 1, -1], [1, 1, -1, 1]]
-    upstream = torch.arange(1.0, 9.0).reshape(2, 4)
-    (q * upstream).sum().backward()
-    assert torch.equal(w.grad, upstream)  # the identity, at weights set to zero as well
 
 
 @pytest.mark.parametrize("how", RECURRENT)

@@ -9,7 +9,6 @@ from bnn_geometry.networks.straight_through import (
     binarize,
     binarize_activation,
     binarize_weight,
-    ternarize,
 )
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
@@ -134,41 +133,3 @@ def test_compiled_estimators_give_the_same_bits():
         results.append([*outputs, w.grad, x.grad])
     for eager, compiled in zip(*results, strict=True):
         assert torch.equal(eager, compiled)
-
-
-# --- three levels ---------------------------------------------------------------------------------
-
-
-def test_ternarize_by_hand():
-    x = torch.tensor([-2.0, -0.5, -0.4, 0.0, 0.5, 0.51, 2.0])
-    assert ternarize(x, 0.5).tolist() == [-1, 0, 0, 0, 0, 1, 1]
-    assert ternarize(x, 0).tolist() == [-1, -1, -1, 0, 1, 1, 1]
-    assert ternarize(x, float("inf")).tolist() == [0] * 7
-
-
-@each_dtype
-def test_ternarize_keeps_dtype_and_shape(dtype):
-    result = ternarize(torch.ones(2, 3, dtype=dtype), 0.1)
-    assert (result.dtype, result.shape) == (dtype, (2, 3))
-
-
-@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
-def test_negative_threshold_is_refused(threshold):
-    with pytest.raises(ValueError, match="at least 0"):
-        ternarize(torch.ones(1), threshold)
-
-
-def test_every_filter_can_have_a_threshold_of_its_own():
-    w = torch.tensor([[1.0, -0.2, 0.3], [10.0, -2.0, 7.0]])
-    thresholds = torch.tensor([[0.25], [5.0]])
-    assert ternarize(w, thresholds).tolist() == [[1, 0, 1], [1, 0, 1]]
-    assert ternarize(w, thresholds.flip(0)).tolist() == [[0, 0, 0], [1, -1, 1]]
-    with pytest.raises(ValueError, match=r"at least 0, not -5\.0"):
-        ternarize(w, torch.tensor([[0.25], [-5.0]]))
-    with pytest.raises(ValueError, match="at least 0, not nan"):
-        ternarize(w, torch.tensor([[0.25], [float("nan")]]))
-
-
-def test_not_a_number_passes_no_threshold():
-    x = torch.tensor([float("nan"), float("inf"), -float("inf")])
-    assert ternarize(x, 1.0).tolist() == [0, 1, -1]

@@ -9,7 +9,7 @@ from tiny import tiny_dataset
 
 from bnn_geometry.data import datasets
 from bnn_geometry.errors import UserError
-from bnn_geometry.networks.layers import latent_angles, weight_layers
+from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import measurements
 from bnn_geometry.studies import architectures
 from bnn_geometry.studies.architectures import COUNTERPARTS, RATES, VARIANTS
@@ -41,9 +41,7 @@ def test_a_part_has_its_errors_and_all_its_layers(variant, one_thread):
     layers = found["layers"].set_index("layer")
     network = architectures.build(variant, 1)
     assert list(layers.index) == list(weight_layers(network))
-    quantized = [name for name, layer in weight_layers(network).items() if layer.binary]
-    assert list(layers.index[layers["used_r"].notna()]) == quantized
-    assert layers.drop(columns=["used_r", "used_angle"]).notna().all(axis=None)
+    assert layers.notna().all(axis=None)
     for table in found.values():
         assert set(table.groupby(["variant", "seed", "lr"]).groups) == {(variant, 1, 1e-2)}
     again = run(variant)
@@ -77,7 +75,7 @@ def test_trained_held_out_and_test_images_are_three_sets(monkeypatch, one_thread
     assert places(test, dataset.test.images) == set(range(25))
 
 
-def test_measured_beside_the_untrained_network_and_with_the_weights_used():
+def test_measured_beside_the_untrained_network_and_with_signs():
     images = tiny_dataset("mlp").test.images[:8]
     network, before = (architectures.build("recurrent, ternary", seed) for seed in (2, 1))
     found = architectures.measure(network, before, images, samples=30, seed=0).set_index("layer")
@@ -88,25 +86,19 @@ def test_measured_beside_the_untrained_network_and_with_the_weights_used():
     assert list(found["untrained_r"]) == list(untrained["r"])
     assert list(found["untrained_angle"]) == list(untrained["angle"])
     same = found.loc[["input", "readout"]]
-    np.testing.assert_allclose(same["used_r"], same["r"])
-    np.testing.assert_allclose(same["used_angle"], same["angle"], atol=0.3)
-    at = found.loc["recurrent"]  # ternary: nearer to the latent weights
-    assert at["used_angle"] < at["angle"] - 5
-    assert at["used_r"] > at["r"]
+    np.testing.assert_allclose(same["signs_r"], same["r"])
+    np.testing.assert_allclose(same["signs_angle"], same["angle"], atol=0.3)
+    at = found.loc["recurrent"]  # three values are nearer to the latent weights than signs
+    assert at["angle"] < at["signs_angle"] - 5
+    assert at["r"] > at["signs_r"]
     np.testing.assert_allclose(
-        found["white_inputs"], np.cos(np.radians(found["angle"])), atol=0.02
+        found["white_inputs"], np.cos(np.radians(found["signs_angle"])), atol=0.02
     )  # medians, of an even number of filters
 
 
 def test_variant_that_is_not_there_is_refused_with_names_that_can_be_told_apart():
     with pytest.raises(UserError, match="there is 'recurrent, binary', 'recurrent, ternary'"):
         architectures.study(variants=["nothing"])
-
-
-def test_quantized_angles_of_signs_are_the_latent_angles():
-    w = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
-    signs = torch.where(w > 0, 3.0, -3.0)
-    torch.testing.assert_close(architectures.quantized_angles(w, signs), latent_angles(w))
 
 
 ERRORS = pd.DataFrame(

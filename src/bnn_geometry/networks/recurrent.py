@@ -12,29 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from bnn_geometry.networks.layers import BinaryActivation, BinaryLinear, initialize
-from bnn_geometry.networks.straight_through import ternarize
+from bnn_geometry.networks.ternary import TWN
 
 RECURRENT = ("binary", "ternary", "continuous")
 """What the recurrent weights can be."""
-
-RULE = 0.7
-"""Ternary threshold in mean sizes of a filter's weights (Li et al. 2016)."""
-
-
-def ternarize_weight(w: Tensor, rule: float = RULE) -> Tensor:
-    """Ternarize latent weights, each filter by its own threshold; the gradient passes unchanged.
-
-    Forward: sign(w) where ``|w|`` exceeds ``rule`` times the filter's mean ``|w|``, 0 elsewhere.
-    Backward: the identity, as for binary weights.
-
-    Parameters
-    ----------
-    w : Tensor, shape (filters, n)
-    rule : float
-        At least 0.
-    """
-    threshold = rule * w.detach().abs().mean(1, keepdim=True)
-    return ternarize(w.detach(), threshold) + (w - w.detach())
 
 
 class Bias(nn.Module):
@@ -71,7 +52,8 @@ class RowReader(nn.Module):
     image : tuple of int
         Rows and columns.
     recurrent : str
-        ``binary``, ``ternary`` or ``continuous``: the weights :math:`W_h`.
+        ``binary``, ``ternary`` (:data:`bnn_geometry.networks.ternary.TWN`) or ``continuous``: the
+        weights :math:`W_h`.
     binary : bool
         Whether states, input weights and readout are binary; otherwise the states pass a hard tanh
         and the other weights are real.
@@ -102,7 +84,7 @@ class RowReader(nn.Module):
         self.input = BinaryLinear(columns, hidden, binary=binary)
         self.recurrent = BinaryLinear(hidden, hidden, binary=recurrent != "continuous")
         if recurrent == "ternary":
-            self.recurrent.binarizer = ternarize_weight
+            self.recurrent.binarizer, self.recurrent.quantizer = TWN, TWN.values
         self.readout = BinaryLinear(hidden, 10, binary=binary)
         norm = partial(nn.BatchNorm1d, eps=1e-4) if normalized else Bias
         # without a norm every step has the same bias, as recurrent networks do

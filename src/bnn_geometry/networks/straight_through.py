@@ -9,7 +9,6 @@ gradient: plain tensor operations, so they compile and run on every device.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -59,24 +58,3 @@ def binarize_activation(x: Tensor) -> Tensor:
     """
     carrier = hard_tanh_carrier(x)
     return binarize(x) + (carrier - carrier.detach())
-
-
-def ternarize(x: Tensor, threshold: float | Tensor) -> Tensor:
-    """Three levels: sign(x) where ``abs(x) > threshold``, 0 elsewhere.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape. NaN becomes 0: it passes no threshold.
-    threshold : float or Tensor
-        In the units of x, at least 0; a tensor is broadcast, such as one threshold per filter.
-
-    Raises
-    ------
-    ValueError
-        If a threshold is negative or NaN.
-    """
-    lowest = threshold.min() if isinstance(threshold, Tensor) else threshold
-    if not lowest >= 0:
-        raise ValueError(f"The threshold must be at least 0, not {float(lowest)}.")
-    return torch.where(x.abs() > threshold, torch.sign(x), torch.zeros_like(x))

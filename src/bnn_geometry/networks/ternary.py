@@ -35,7 +35,6 @@ class TernaryRule:
     def values(self, weight: Tensor) -> Tensor:
         """−1, 0 and +1 in the shape and dtype of the latents. No gradient flows back."""
         weight = weight.detach()
-        # not ``ternarize``, which looks at the threshold: a recorded or compiled step cannot
         return weight.sign() * (weight.abs() > self.threshold(weight))
 
     def __call__(self, weight: Tensor) -> Tensor:

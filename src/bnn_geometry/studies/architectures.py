@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from bnn_geometry.data.datasets import Dataset, Provenance
 from bnn_geometry.networks.attention import PatchAttention
-from bnn_geometry.networks.layers import weight_layers
+from bnn_geometry.networks.layers import latent_angles, weight_layers
 from bnn_geometry.networks.recurrent import RowReader
 from bnn_geometry.networks.residual import ResidualNet
+from bnn_geometry.networks.straight_through import binarize
 from bnn_geometry.probing import controls, dot_products, measurements
 from bnn_geometry.probing.layer_inputs import LayerInput, sample_inputs
 from bnn_geometry.studies import replicates, sweep
@@ -225,12 +225,12 @@ def build(variant: str, seed: int) -> nn.Module:
     return VARIANTS[variant].build(torch.Generator().manual_seed(seed)).eval()
 
 
-def _multiplied(at: LayerInput) -> tuple[Tensor, Tensor]:
-    return at.dot(at.forward_weight), at.dot(at.weight)
+def _signs(at: LayerInput) -> tuple[Tensor, Tensor]:
+    return at.dot(binarize(at.weight)), at.dot(at.weight)
 
 
-MULTIPLIED = dot_products.Comparison("multiplied", r"x\cdot q(w^c)", r"x\cdot w^c", _multiplied)
-"""x·q(w) against x·w with the weights q(w) that a layer computes with: ternary ones, as it may be.
+SIGNS = dot_products.Comparison("signs", r"x\cdot\mathrm{bin}(w^c)", r"x\cdot w^c", _signs)
+"""x·bin(w^c) against x·w^c, also of a layer that computes with three values.
 
 :meta hide-value:
 """
@@ -257,14 +257,14 @@ def measure(
         The columns of :func:`bnn_geometry.probing.measurements.measure_layers`;
         untrained_r and untrained_angle of the same layer; the medians over filters of
         :func:`bnn_geometry.probing.controls.control_correlations`: measured, permuted_inputs,
-        random_weights, white_inputs, shuffled_magnitudes; of a layer that is not real used_r and
-        used_angle, with the weights that it computes with in the place of w^b: the same but for
-        ternary ones.
+        random_weights, white_inputs, shuffled_magnitudes, all of signs; and signs_r and
+        signs_angle, which are r and angle but for a layer of three values.
     """
     table = measurements.measure_layers(network, images).set_index("layer")
     before = measurements.measure_layers(untrained, images).set_index("layer")
     table[["untrained_r", "untrained_angle"]] = before[["r", "angle"]]
-    used = dot_products.as_table(dot_products.probe(network, images, [MULTIPLIED])["multiplied"])
+    signs = dot_products.as_table(dot_products.probe(network, images, [SIGNS])[SIGNS.name])
+    table["signs_r"] = signs["r"]
     generator = torch.Generator().manual_seed(seed)
     sampled = sample_inputs(network, images, samples=samples, generator=generator)
     for name, layer in weight_layers(network).items():
@@ -272,18 +272,8 @@ def measure(
         for control, r in found.items():
             if control != "wrong pairing":
                 table.loc[name, control.replace(" ", "_")] = r.nanmedian().item()
-        table.loc[name, "used_r"] = used.loc[name, "r"] if layer.binary else np.nan
-        angle = quantized_angles(layer.weight, layer.forward_weight(torch.float32))
-        table.loc[name, "used_angle"] = angle.nanmedian().item() if layer.binary else np.nan
+        table.loc[name, "signs_angle"] = latent_angles(layer.weight).nanmedian().item()
     return table.reset_index()
-
-
-@torch.no_grad()
-def quantized_angles(weight: Tensor, quantized: Tensor) -> Tensor:
-    """Angle between weight vectors and what stands in their place, degrees, (filters,)."""
-    w, q = (z.flatten(1).double() for z in (weight, quantized))
-    cosine = (w * q).sum(1) / (w.norm(dim=1) * q.norm(dim=1))
-    return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
 
 
 # --- what the tables say --------------------------------------------------------------------------
