@@ -210,14 +210,14 @@ glue(fast_last=flips["fast"].iloc[-1][widest].mean(), most_epoch=most.idxmax())
 glue(alike=alike, flips_alike=flips["long"].loc[alike, widest].mean())
 
 # %% [markdown]
-# In conv6 and fc1, which have {glue:text}`widest-share:.0f` % of all weights, `fast` changes at
-# least {glue:text}`flips-fast:.0f` % of the signs in every epoch but the last two; half would be
-# signs that have nothing to do with those of the epoch before. Such latents accumulate little.
-# `long` never changes more than {glue:text}`flips-most` %. At the same rate the two are near each
-# other: in its last epoch, as the rate falls to nearly zero, `fast` changes
+# {numref}`fig-flips` has both. In conv6 and fc1, with {glue:text}`widest-share:.0f` % of all
+# weights, `fast` changes at least {glue:text}`flips-fast:.0f` % of the signs in every epoch but the
+# last two; half would be signs that have nothing to do with those of the epoch before. Such latents
+# accumulate little. `long` never changes more than {glue:text}`flips-most` %. At the same rate the
+# two are near each other: in its last epoch, as the rate falls to nearly zero, `fast` changes
 # {glue:text}`fast-last:.0f` % in the mean of the two layers, and `long`
-# {glue:text}`flips-alike:.0f` % in epoch {glue:text}`alike`, whose mean rate is the same. But
-# flips do not follow the rate at once: under `long` they are most numerous in epoch
+# {glue:text}`flips-alike:.0f` % in epoch {glue:text}`alike`, whose mean rate is the same. But flips
+# do not follow the rate at once: under `long` they are most numerous in epoch
 # {glue:text}`most-epoch`, when it has been falling for long. The two runs also differ in schedule,
 # length, augmentation and number of training images, so that they do not tell what the step does to
 # the error.
