@@ -636,9 +636,9 @@ show(
     ),
     origin=origin,
     alt=(
-        "Top: the flow has three peaks with next to nothing in between; the flow with noisy "
-        "gradients and two of the layers are nearly level; the first layer has a peak at each end "
-        "and a low one at zero. Bottom: after the first part the flow is level at fifteen per "
+        "Top: the flow has three peaks with next to nothing in between, that with noisy gradients "
+        "three low ones; two layers are nearly level; the first layer has a peak at each end and a "
+        "low one at zero. Bottom: after the first part the flow is level at fifteen per "
         "cent; that with noisy gradients falls from nearly fifty to almost none. The layers first "
         "rise, conv6 to more than a quarter in the tenth epoch, and then fall to nearly nothing."
     ),
