@@ -199,6 +199,23 @@ def test_a_table_is_a_region_that_the_keyboard_can_scroll():
 
 
 @pytest.mark.parametrize(
+    ("value", "digits", "low", "high"),
+    [
+        (0.96653, 2, 0.96, 0.97),
+        (0.29, 2, 0.29, 0.29),  # 100 times it is a little less than 29
+        (0.07, 2, 0.07, 0.07),  # and 100 times this a little more than 7
+        (27.43, 0, 27, 28),
+        (-1.25, 1, -1.3, -1.2),
+        (np.float32(0.5), 1, 0.5, 0.5),
+        (3e-7, 5, 0.0, 1e-5),
+    ],
+)
+def test_a_bound_is_never_rounded_to_the_other_side(value, digits, low, high):
+    assert display.at_least(value, digits) == low
+    assert display.at_most(value, digits) == high
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (1.83e-7, "1.8 × 10⁻⁷"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import decimal
 import io
 import re
 from collections.abc import Mapping
@@ -263,6 +264,22 @@ def scientific(value: float) -> str:
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     exactly = value == float(f"1e{exponent}")
     return f"10{power}" if exactly else f"{mantissa} × 10{power}"
+
+
+def at_least(value: float, digits: int) -> float:
+    """A lower bound as it may be printed: rounded down, to so many digits after the point."""
+    return _rounded(value, digits, decimal.ROUND_FLOOR)
+
+
+def at_most(value: float, digits: int) -> float:
+    """An upper bound as it may be printed: rounded up, to so many digits after the point."""
+    return _rounded(value, digits, decimal.ROUND_CEILING)
+
+
+def _rounded(value: float, digits: int, how: str) -> float:
+    # in decimal, since 100 · 0.29 is less than 29; by repr, since the nearest float to 0.29 may be
+    exact = decimal.Decimal(repr(float(value)))
+    return float(exact.quantize(decimal.Decimal(1).scaleb(-digits), rounding=how))
 
 
 def recipe_table(recipes: Mapping[str, Recipe]) -> pd.DataFrame:
