@@ -34,7 +34,7 @@
 # {glue:text}`wide-error:.1f` % on {glue:text}`wide-data` in {glue:text}`wide-epochs` epochs of our
 # recipe `long`; the original code has {glue:text}`theirs-error:.1f` % after
 # {glue:text}`original-epochs` epochs. The largest step is the same in both: under `long` at most
-# {glue:text}`flips-most` % of the signs of the two largest layers change in an epoch, and
+# {glue:text}`flips-most:.0f` % of the signs of the two largest layers change in an epoch, and
 # {glue:text}`flips-last:.1f` % in the last. Under `fast`, whose largest step is
 # {glue:text}`step-ratio:.0f` times as large, at least {glue:text}`flips-fast:.0f` % change in every
 # epoch but the last two ({numref}`fig-flips`), and the error after {glue:text}`fast-epochs` epochs
@@ -84,7 +84,16 @@ import torch
 
 from bnn_geometry import data, training
 from bnn_geometry.book import plots, presets, records
-from bnn_geometry.book.display import Origin, glue, recipe_table, show, table, width
+from bnn_geometry.book.display import (
+    Origin,
+    at_least,
+    at_most,
+    glue,
+    recipe_table,
+    show,
+    table,
+    width,
+)
 from bnn_geometry.networks import layers, straight_through
 from bnn_geometry.studies import replicates
 from bnn_geometry.training import recipes, schedule
@@ -205,22 +214,25 @@ assert (flips["long"].loc[alike, widest] / flips["fast"].iloc[-1][widest]).betwe
 assert most.idxmax() > wide.recipe.warmup_epochs + 5
 glue(step_original=steps["original"], step_fast=steps["fast"], step_long=steps["long"])
 glue(step_ratio=steps["fast"] / steps["original"], widest_share=100 * share)
-glue(flips_fast=early.min().min(), flips_most=math.ceil(most.max()), flips_last=most.iloc[-1])
+glue(
+    flips_fast=at_least(early.min().min(), 0),
+    flips_most=at_most(most.max(), 0),
+    flips_last=most.iloc[-1],
+)
 glue(fast_last=flips["fast"].iloc[-1][widest].mean(), most_epoch=most.idxmax())
 glue(alike=alike, flips_alike=flips["long"].loc[alike, widest].mean())
 
 # %% [markdown]
 # {numref}`fig-flips` has both. In conv6 and fc1, with {glue:text}`widest-share:.0f` % of all
 # weights, `fast` changes at least {glue:text}`flips-fast:.0f` % of the signs in every epoch but the
-# last two; half would be signs that have nothing to do with those of the epoch before. Such latents
-# accumulate little. `long` never changes more than {glue:text}`flips-most` %. At the same rate the
-# two are near each other: in its last epoch, as the rate falls to nearly zero, `fast` changes
-# {glue:text}`fast-last:.0f` % in the mean of the two layers, and `long`
-# {glue:text}`flips-alike:.0f` % in epoch {glue:text}`alike`, whose mean rate is the same. But flips
-# do not follow the rate at once: under `long` they are most numerous in epoch
-# {glue:text}`most-epoch`, when it has been falling for long. The two runs also differ in schedule,
-# length, augmentation and number of training images, so that they do not tell what the step does to
-# the error.
+# last two; half would be signs that have nothing to do with those of the epoch before. `long` never
+# changes more than {glue:text}`flips-most:.0f` %. At the same rate the two are near each other: in
+# its last epoch, as the rate falls to nearly zero, `fast` changes {glue:text}`fast-last:.0f` % in
+# the mean of the two layers, and `long` {glue:text}`flips-alike:.0f` % in epoch {glue:text}`alike`,
+# whose mean rate is nearly the same. But flips do not follow the rate at once: under `long` they
+# are most numerous in epoch {glue:text}`most-epoch`, when it has been falling for long. The two
+# runs also differ in schedule, length, augmentation and number of training images, so that they do
+# not tell what the step does to the error.
 #
 # What the following chapters show of the paper's network at full width is about the run of `long`,
 # unless they name `fast`. It was trained and published by
@@ -251,7 +263,7 @@ narrow_rate = narrow.recipe.lr * narrow.recipe.width**-narrow.recipe.lr_width_po
 narrow_layers = layers.weight_layers(narrow.network()).values()
 glue(narrow_width=width(narrow.recipe.width), narrow_epochs=len(narrow.history))
 glue(narrow_most=narrow_flips.loc[worst].max(), narrow_layer=narrow_flips.loc[worst].idxmax())
-glue(narrow_last=math.ceil(10 * narrow_flips.iloc[-1].max()) / 10)
+glue(narrow_last=at_most(narrow_flips.iloc[-1].max(), 1))
 glue(narrow_worst=worst)
 glue(narrow_step=narrow_rate * max(schedule.layer_scale(layer) for layer in narrow_layers))
 
