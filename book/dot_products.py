@@ -583,6 +583,7 @@ for question, answer in questions.items():
         "because-of-geometry", bool(answer), note=question, figure="fig-exchange", **about
     )
 answers = pd.Series(questions).map({True: "yes", False: "no"}).to_frame("answer")
+answers.index = answers.index.str.replace("w^c", "wᶜ")
 assert sum(questions.values()) < len(questions) / 2
 glue(yes=int(sum(questions.values())), asked=len(questions))
 table(answers.rename_axis("does the explanation predict rightly that …"), {"answer": "answer"})
@@ -628,7 +629,7 @@ beside = probed.assign(r_se=differences.std(axis=1) / np.sqrt(BLOCKS))
 assert (beside["r_se"] > 0).all()
 records.record_layers("dot-products", beside, null=before["r"], against="untrained network",
                       figure="fig-r-by-layer", **built)  # fmt: skip
-headings = {"n": "n", "r": "r | .3f", "r_se": "s.e. of the difference | .3f"}
+headings = {"n": "n", "r": "r | .3f", "r_se": "s.e. of the difference | .4f"}
 table(beside.join(before["r"].rename("untrained")), headings | {"untrained": "untrained: r | .3f"})
 
 # %% [markdown]
