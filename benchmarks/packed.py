@@ -28,6 +28,7 @@ from _machine import processor, versions
 from safetensors.torch import save_file
 
 from bnn_geometry import training
+from bnn_geometry.errors import UserError
 from bnn_geometry.networks import packed, packing
 from bnn_geometry.networks.inference import scale_images
 from bnn_geometry.networks.layers import weight_layers
@@ -91,7 +92,10 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network = training.published_run(options.run).network()
+    try:
+        network = training.published_run(options.run).network()
+    except UserError as error:
+        parser.error(str(error))
     made = packing.pack(network)
     floats, half = (as_floats(network, dtype) for dtype in (torch.float32, torch.bfloat16))
     result: dict[str, object] = {"benchmark": "packed", "run": options.run}
