@@ -161,6 +161,7 @@ table(rounded, {"zeros": "weights at 0", "error": "test error (%) | .1%"})
 full = training.published_run("cifar10-convnet-long-w1-s1").info["published"]
 eight = pd.DataFrame(full["layers"]).set_index("layer")
 eight["change"] = (eight["r"] - eight["r_rounded"]).abs()
+eight["millionths"] = 1e6 * eight["change"]
 continuous = training.published_run("cifar10-convnet-fast-hardtanh-w0.5-s1").info["published"]
 glue(eight_r=at_most(eight["change"].max(), 5), images=full["images"])
 glue(before=100 * continuous["test_error"], after=100 * continuous["test_error_rounded"])
@@ -170,7 +171,7 @@ of_all = of_all.query("comparison == 'weights' and control == 'measured'").set_i
 assert (eight["change"] < of_all["r_se"]).all()
 glue(all_images=f"{of_all['images'].max():,}")
 columns = {"n": "n", "angle_change": "mean change of the angle (°) | .4f", "r": "r | .5f"}
-table(eight, columns | {"change": "change of r | .5f"})
+table(eight, columns | {"millionths": "change of r (10⁻⁶) | .0f"})
 
 # %% [markdown]
 # ($r$ on {glue:text}`images` test images. No change is as large as the standard error of $r$ over
