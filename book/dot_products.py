@@ -334,7 +334,7 @@ assert inputs["participation"].max() < 200
 # Ten components alone give each of these layers a median $r$ that is higher, by
 # {glue:text}`ten:.3f` at most where training adds {glue:text}`added:.2f` or more, though they hold
 # only {glue:text}`share:.0f` % of the inputs' variance in the median layer. (One alone would give 1
-# to any filter.) They suffice for $r$, and are needed, in that it falls by more than $0.05$ without
+# to any filter.) They suffice, and are needed, in that $r$ falls by more than $0.05$ without
 # them, only in {glue:text}`needed`. In the other {glue:text}`spared` layers it is still
 # {glue:text}`without-ten:.2f` or more. Without fifty it falls everywhere, most in
 # {glue:text}`fall-at`, by {glue:text}`fall:.2f`. However large $n$ is, the inputs vary in far fewer
