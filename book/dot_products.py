@@ -9,6 +9,9 @@
 #       - cifar10-convnet-fast-w0.5-s1
 #       - cifar10-convnet-fast-w0.5-s2
 #       - cifar10-convnet-fast-w0.5-s3
+#       - cifar10-convnet-long-w0.125-s1
+#       - cifar10-convnet-long-step0.22-w0.125-s1
+#       - cifar10-convnet-long-step0.044-w0.125-s1
 #       - mnist-mlp-fast-w0.5-s1
 #       - geometry-cifar10-convnet-long-w1-s1
 #       - geometry-cifar10-convnet-fast-hardtanh-w0.5-s1
@@ -66,7 +69,7 @@ import torch
 
 from bnn_geometry import data, training
 from bnn_geometry.book import filters, plots, presets, records
-from bnn_geometry.book.display import Origin, at_least, at_most, glue, show, table
+from bnn_geometry.book.display import Origin, at_least, at_most, glue, show, table, width
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.probing import dot_products
 from bnn_geometry.studies import estimators, tables
@@ -221,6 +224,24 @@ seeds = pd.concat([t.loc[t["epoch"].eq(t["epoch"].max())].set_index("layer")["r"
                   axis=1)  # fmt: skip
 assert (seeds.loc["conv1"] < untrained["r"]["conv1"]).all()
 assert (seeds.loc[inner].max(axis=1) - seeds.loc[inner].min(axis=1)).max() < 0.01
+by_step = [  # the largest first
+    training.published_run(f"cifar10-convnet-long{step}-w0.125-s1")
+    for step in ("-step0.22", "", "-step0.044")
+]
+MIDDLE = slice(6, 15)  # epochs
+halfway_r = pd.DataFrame(
+    [run.measurements.pivot(index="epoch", columns="layer", values="r")[MIDDLE].mean()
+     for run in by_step]
+)  # fmt: skip
+halfway_error = [
+    100 * run.history.set_index("epoch")["validation_error"][MIDDLE].mean() for run in by_step
+]
+assert (halfway_r.diff().iloc[1:] < 0)[inner].all(axis=None)
+assert halfway_error[0] > 8 + max(halfway_error[1:])
+assert halfway_error[1] > halfway_error[2]
+glue(halfway=dict(zip(("large", "same", "small"), halfway_error, strict=True)))
+glue(halfway_from=MIDDLE.start, halfway_to=MIDDLE.stop, halfway_epochs=len(by_step[0].history))
+glue(halfway_width=width(by_step[0].recipe.width))
 glue(continuous_least=at_least(half[inner].min(), 2))
 glue(continuous={"low": half[inner].min(), "high": half[inner].max()})
 glue(
@@ -253,6 +274,13 @@ glue(followed=made.info["measured_images"])
 # one epoch, at most {glue:text}`of-first-most:.2f`, after epoch {glue:text}`of-first-most-epoch`,
 # and lower again at the end. Under `fast`, which differs in its steps, schedule and length, $r$ is
 # lower after the last epoch than after the first in {glue:text}`fell-fast` of nine layers.
+#
+# Nor does $r$ follow the error from network to network. Of three of width
+# {glue:text}`halfway-width` that differ in the learning rate alone ({numref}`fig-steps`), $r$ is
+# the higher the larger the step is, in all eight layers, in the mean over the epochs
+# {glue:text}`halfway-from` to {glue:text}`halfway-to` of {glue:text}`halfway-epochs`. So is the
+# error: {glue:text}`halfway-large:.0f`, {glue:text}`halfway-same:.0f` and
+# {glue:text}`halfway-small:.0f` %.
 #
 # And it takes only the signs. With the magnitudes shuffled among the same signs, at the same angle,
 # $r$ is higher in all nine layers: what makes it high is that $w^b$ lies along
@@ -565,6 +593,9 @@ assert min(useless["seed 1"], idle["seed 1"]) > 75 > usual["seed 1"]
 questions = {
     "r rises as the error falls, from the first epoch to the eighth": bool((middle > start).all()),
     "r rises as the error falls, from the eighth epoch to the last": bool((end > middle).all()),
+    "r is higher where the error is lower, in networks that differ in their step alone": (
+        bool((halfway_r.diff().iloc[1:] > 0)[inner].all(axis=None))
+    ),
     "r is lower in a network whose gradients were wrong, which learned next to nothing": bool(
         useless["r"] < usual["r"]
     ),
