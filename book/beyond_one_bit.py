@@ -350,9 +350,9 @@ glue(axis=angle.loc["an axis"], clipped=angle.loc["half clipped"])
 #
 # ## A network trained with three values
 #
-# What is a third level worth in a network? The convolutional network of {doc}`training` was trained
-# anew at an eighth of its width, with the same images and the same initial latents. Its
-# activations are signs, its weights $-1$, $0$ and $+1$. The threshold follows the mean size of the
+# What is a third level worth in a network? The network of an eighth of the width in {doc}`training`
+# was trained again, with the same images and the same initial latents. Its activations are signs,
+# its weights $-1$, $0$ and $+1$. The threshold follows the mean size of the
 # layer's latents: $0.7$ of it in ternary weight networks {cite}`li2016`, half of it in BitNet
 # {cite}`ma2024`. Both multiply the weights of a layer by a common factor. Here there is none: the
 # {term}`batch norm` behind the layer would divide it out again. The gradient passes to the latents
@@ -433,9 +433,9 @@ glue(trained_remark=replicates.unlike([*runs.values(), *of_seeds]))
 
 # %% [markdown]
 # With signs the network is wrong on {glue:text}`trained-mean:.1f` % of the test images, in the mean
-# over {glue:text}`trained-seeds` seeds; another seed would lie between
-# {glue:text}`trained-low:.1f` and {glue:text}`trained-high:.1f` % (Student's t, $95\,\%$). Beside
-# that the rule of ternary weight networks makes {glue:text}`trained-mistakes-twn` mistakes,
+# over {glue:text}`trained-seeds` seeds; on the same images another seed is expected between
+# {glue:text}`trained-low:.1f` and {glue:text}`trained-high:.1f` % (Student's t, $95\,\%$). Compared
+# with that the rule of ternary weight networks makes {glue:text}`trained-mistakes-twn` mistakes,
 # {glue:text}`trained-error-twn:.1f` %, and that of BitNet {glue:text}`trained-mistakes-absmean`,
 # {glue:text}`trained-error-absmean:.1f` %, one seed of each. {glue:text}`trained-remark`
 #

@@ -410,8 +410,8 @@ glue(mended=mended, mended_se=mended_se, to_mend=both_more, rates=len(rates))
 # {glue:text}`gap:.1f` points above continuous ones, with a $95\,\%$ interval from
 # {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch). {glue:text}`gap-remark` Those of
 # width {glue:text}`narrow-width`, trained for {glue:text}`narrow-epochs` epochs by another recipe
-# and each side at a rate of its own, are {glue:text}`narrow-apart:.0f` points apart, also over
-# three seeds of each. {doc}`training` has both comparisons.
+# and the continuous ones at a rate chosen for them, are {glue:text}`narrow-apart:.0f` points apart,
+# over as many seeds. {doc}`training` has both comparisons.
 
 # %%
 SEEDS = (1, 2, 3)

@@ -95,8 +95,9 @@ class Recipe:
     """The rate of ``linear`` and ``cosine`` rises evenly over so many epochs before it falls."""
     lr_width_power: float = 0.0
     """The rate is lr · width^(−lr_width_power). The per-layer scale grows as √width: with a power
-    of ½ the step on a latent is the same at every width. Without that scale, as in continuous
-    networks, hidden layers ask for 1 under Adam (Yang et al. 2022, Tensor Programs V)."""
+    of ½ the step on a hidden layer's latents is the same at every width. Without that scale, as in
+    continuous networks, hidden layers ask for 1 under Adam (Yang et al. 2022, Tensor Programs
+    V)."""
     compile: str = "auto"
     """``never``, ``always`` or ``auto`` (where it can be done and the run is long)."""
     weights: str = "binary"
@@ -290,8 +291,8 @@ FAST_CIFAR10 = ORIGINAL_CIFAR10.with_(
     crop_padding=0,
 )
 
-# Long runs: at every width a latent's step is the original's at full width, at most 0.08 on latents
-# in [−1, 1]. The rate falls over all the epochs there are. Crops and flips, since an image is seen
+# Long runs: at every width the largest step is the original's at full width, 0.08 on latents in
+# [−1, 1]. The rate falls over all the epochs there are. Crops and flips, since an image is seen
 # many times.
 LONG_CIFAR10 = FAST_CIFAR10.with_(
     name="long",
