@@ -87,15 +87,17 @@ for table_of, recipe, title, ax in zip(
     shown = table_of.rename(columns={"difference": "value", "pooled_se": "value_se"})
     plots.by_layer({"variant": shown}, ax, column="value", sideways=True, lines={"reference": 0.0})
     ax.set_title(f"{title}, width {width(recipe.width)}")
-axes[1, 0].set(xlabel="held-out error minus that of the reference (points)")
-words = "; ".join(f"{r.epochs} epochs of {r.train_images:,} images" for r in (base, long))
-words += f", of {published['ablations'].data['title']}; published tables, not made by this build"
+axes[1, 0].set(xlabel="error above the reference (points)")
+words = f"above {base.epochs} epochs of {base.train_images:,} images, below {long.epochs} of "
+words += f"{long.train_images:,}, of {published['ablations'].data['title']}; "
+words += "published tables, not made by this build"
 seeds = pd.concat(apart.values())["runs"]
 show(
     figure,
     "fig-ablations",
     "Error on held-out images of variants of a recipe, minus that of the reference with the same "
-    f"seed: mean over {seeds.min()} or {seeds.max()} seeds, with the pooled standard error.",
+    f"seed: mean over {seeds.min()} or {seeds.max()} seeds, with the pooled standard error, "
+    "below smaller than the symbols.",
     Origin(words=words),
     alt="Two panels of points with error bars, one for each variant, ordered by what it adds to "
     "the error, and a vertical line at zero.",
@@ -107,6 +109,7 @@ assert single.max() - single.nlargest(2).iloc[1] > 3 * pooled
 assert single.min() < -3 * pooled
 glue(rivals=int((single < single.min() + 2 * np.sqrt(2) * pooled).sum() - 1))
 of_long = apart["choices"]
+assert of_long["pooled_se"].max() < 0.3  # points; a symbol is as wide
 told = of_long["difference"].abs() > 3 * of_long["pooled_se"]
 better = of_long[told & (of_long["difference"] < 0)]["difference"]
 worse = of_long[told & (of_long["difference"] > 0)]["difference"]
