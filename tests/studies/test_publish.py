@@ -1,6 +1,7 @@
 """Published runs: the same binary network, and the rounding costs what is stated."""
 
 import json
+import re
 import shutil
 from functools import partial
 
@@ -17,7 +18,7 @@ from bnn_geometry.networks import inference
 from bnn_geometry.networks.layers import weight_layers
 from bnn_geometry.probing import dot_products, measurements
 from bnn_geometry.studies import publish
-from bnn_geometry.training import int8, making, runs
+from bnn_geometry.training import int8, making, runs, schedule
 
 SEED = 4
 IMAGES = 20
@@ -189,7 +190,13 @@ RUNS = sorted(path.parent.name for path in paths.runs_root().glob("*/run.json"))
 @pytest.mark.parametrize("name", RUNS)
 def test_every_published_run_is_whole_and_named_after_its_recipe(name):
     found = training.published_run(name)
-    assert name == runs.name(found.recipe, found.seed)
+    # where a step was tried that is not the recipe's, the name says how large it is at most
+    plain, *step = re.split(r"-step([\d.]+)", name)
+    assert plain + "".join(step[1:]) == runs.name(found.recipe, found.seed)
+    if step:
+        scale = max(map(schedule.layer_scale, weight_layers(found.network()).values()))
+        rate = found.recipe.lr * found.recipe.width**-found.recipe.lr_width_power
+        assert rate * scale == pytest.approx(float(step[0]), rel=0.01)
     assert not found.data["title"].startswith("stand-in")
     assert len(found.history) == found.recipe.epochs
     assert set(found.measurements["epoch"]) == set(found.history["epoch"])
