@@ -423,7 +423,7 @@ by_network = {column: layers[column].unstack("weights") for column in ("angle", 
 turned, correlated = (of[rules].sub(of["signs"], axis=0) for of in by_network.values())
 assert (layers.loc["signs", "zeros"] == 0).all()
 assert (layers.loc[rules, "zeros"] > 0).all()
-glue(trained_error=100 * trained["error"].rename(names))
+glue(trained_error=found.rename(names))
 glue(trained_zeros=100 * trained["zeros"].rename(names))
 glue(trained_seeds=len(seeds), trained_mean=seeds.mean(), trained_low=low, trained_high=high)
 glue(trained_mistakes=pd.Series(dict(zip(("twn", "absmean"), words, strict=True))))

@@ -685,9 +685,10 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 # and in the end flips become fewer with the step; exercise 2 has what more noise does, and costs.
 # An entry that would sit at zero wanders as far as its steps carry it, and is left where they run
 # out. That this is what happens in the network is not shown here. Its largest step is that of the
-# original code ({doc}`training`); a smaller one was not tried at this width. At an eighth of it
-# fewer signs change the smaller the step is ({numref}`fig-steps`), which this flow does not
-# predict. Adam, which makes steps equally long whether a gradient is large or only noise, would add
+# original code ({doc}`training`); a smaller one was not tried at this width. At an eighth
+# of it fewer signs change the smaller the step is, in every epoch but the last
+# ({numref}`fig-steps`), which the flow without noise does not predict.
+# Adam, which makes steps equally long whether a gradient is large or only noise, would add
 # to the noise.
 #
 # ## What small networks cannot tell

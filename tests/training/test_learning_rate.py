@@ -15,7 +15,12 @@ from bnn_geometry.training.recipes import (
     ORIGINAL_CIFAR10,
     ORIGINAL_MNIST,
 )
-from bnn_geometry.training.schedule import layer_scale, learning_rate, parameter_groups
+from bnn_geometry.training.schedule import (
+    largest_step,
+    layer_scale,
+    learning_rate,
+    parameter_groups,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,9 @@ def test_step_of_long_runs_is_the_originals_at_every_width():
         found = largest_steps(LONG_CIFAR10.with_(width=width))
         # of the layers between hidden ones alone fan-in and fan-out both scale with the width
         np.testing.assert_allclose(found[1:-1], original[1:-1], rtol=1e-9)
+        with torch.device("meta"):
+            network = build_network(LONG_CIFAR10.with_(width=width), 0)
+        assert largest_step(network, LONG_CIFAR10.with_(width=width)) == pytest.approx(found.max())
     np.testing.assert_allclose(largest_steps(LONG_CIFAR10), original, rtol=1e-9)
 
 

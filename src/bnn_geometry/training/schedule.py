@@ -43,6 +43,15 @@ def layer_scale(layer: BinaryLinear) -> float:
     return 1 / math.sqrt(1.5 / (layer.fan_in + layer.fan_out))
 
 
+def largest_step(network: nn.Module, recipe: Recipe) -> float:
+    """The largest step on a latent weight: Adam's is at most about its learning rate.
+
+    ``lr`` by width, times the largest scale of a weight layer.
+    """
+    scale = max(layer_scale(layer) for layer in weight_layers(network).values())
+    return recipe.lr * recipe.width**-recipe.lr_width_power * scale**recipe.layer_scale_power
+
+
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """The parameters as groups for an optimizer, by the ``scale`` of their learning rate.
 
