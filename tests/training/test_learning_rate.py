@@ -87,25 +87,33 @@ def test_layer_scales_of_the_paper_network():
     np.testing.assert_allclose(scales, expected, atol=0.05)
 
 
-def largest_steps(r):
+def on_paper(r):
+    with torch.device("meta"):  # shapes alone
+        return build_network(r, 0)
+
+
+def steps_by_layer(r):
     """Adam's step is at most about its learning rate: that of each layer's latents."""
-    with torch.device("meta"):
-        layers = weight_layers(build_network(r, 0)).values()
     peak = max(learning_rate(r, step, 10) for step in range(10 * r.epochs))
-    return np.array([peak * layer_scale(layer) ** r.layer_scale_power for layer in layers])
+    layers = weight_layers(on_paper(r)).values()
+    return np.array([peak * layer_scale(layer) for layer in layers])
 
 
 def test_step_of_long_runs_is_the_originals_at_every_width():
-    original = largest_steps(ORIGINAL_CIFAR10)
+    original = steps_by_layer(ORIGINAL_CIFAR10)
     assert original.max() == pytest.approx(0.078, abs=1e-3)
     for width in (1, 1 / 4, 1 / 8):
-        found = largest_steps(LONG_CIFAR10.with_(width=width))
+        r = LONG_CIFAR10.with_(width=width)
         # of the layers between hidden ones alone fan-in and fan-out both scale with the width
-        np.testing.assert_allclose(found[1:-1], original[1:-1], rtol=1e-9)
-        with torch.device("meta"):
-            network = build_network(LONG_CIFAR10.with_(width=width), 0)
-        assert largest_step(network, LONG_CIFAR10.with_(width=width)) == pytest.approx(found.max())
-    np.testing.assert_allclose(largest_steps(LONG_CIFAR10), original, rtol=1e-9)
+        np.testing.assert_allclose(steps_by_layer(r)[1:-1], original[1:-1], rtol=1e-9)
+        assert largest_step(on_paper(r), r) == pytest.approx(original.max())
+    np.testing.assert_allclose(steps_by_layer(LONG_CIFAR10), original, rtol=1e-9)
+
+
+@pytest.mark.parametrize("changes", [{"activation": "hardtanh"}, {"per_layer_scale": False}])
+def test_largest_step_without_a_scale_is_the_rate(changes):
+    r = LONG_CIFAR10.with_(width=1 / 4, **changes)
+    assert largest_step(on_paper(r), r) == pytest.approx(2e-3)
 
 
 def test_each_parameter_has_its_own_scale():

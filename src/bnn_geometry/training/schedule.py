@@ -43,15 +43,6 @@ def layer_scale(layer: BinaryLinear) -> float:
     return 1 / math.sqrt(1.5 / (layer.fan_in + layer.fan_out))
 
 
-def largest_step(network: nn.Module, recipe: Recipe) -> float:
-    """The largest step on a latent weight: Adam's is at most about its learning rate.
-
-    ``lr`` by width, times the largest scale of a weight layer.
-    """
-    scale = max(layer_scale(layer) for layer in weight_layers(network).values())
-    return recipe.lr * recipe.width**-recipe.lr_width_power * scale**recipe.layer_scale_power
-
-
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """The parameters as groups for an optimizer, by the ``scale`` of their learning rate.
 
@@ -68,3 +59,13 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
     for parameter in network.parameters():
         groups.setdefault(scales.get(id(parameter), 1.0), []).append(parameter)
     return [{"params": parameters, "scale": scale} for scale, parameters in groups.items()]
+
+
+def largest_step(network: nn.Module, recipe: Recipe) -> float:
+    """How far an update moves a weight at most, in its own units: latents lie in [−1, 1].
+
+    Adam's step is at most about its learning rate (Kingma & Ba 2015, section 2.1): the highest of
+    the run, times the largest scale of :func:`parameter_groups`.
+    """
+    scale = max(group["scale"] for group in parameter_groups(network, recipe))
+    return recipe.lr * recipe.width**-recipe.lr_width_power * scale
