@@ -173,7 +173,8 @@ def test_shards_hold_the_runs_and_then_the_kept_epochs(finished):
     (shard,) = (folder / "shards").iterdir()
     with tarfile.open(shard) as tar:
         names = tar.getnames()
-        tar.extractall(folder / "unpacked", filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # before Python 3.11.4: none
+        tar.extractall(folder / "unpacked")
     for name in (ORIGINAL, LONG, BRANCH):
         assert runs.read(folder / "unpacked" / name).network()
     kept = {ORIGINAL: (1, 2), LONG: (1, 2), BRANCH: (1,)}

@@ -28,7 +28,9 @@ def decode_cifar10(path: Path, kind: str, scratch: Path) -> Decoded:
     if kind == "archive":
         _check_md5(path, cifar10.tgz_md5, "`bnn-geometry fetch cifar10` downloads it again")
         with tarfile.open(path) as tar:
-            tar.extractall(scratch, filter="data")
+            # as an attribute: extractall has no such argument before Python 3.11.4
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)
+            tar.extractall(scratch)
         root = scratch
     else:
         remedy = f"delete {path}, and `bnn-geometry fetch cifar10` downloads the archive"
