@@ -99,15 +99,16 @@ def steps_by_layer(r):
     return np.array([peak * layer_scale(layer) for layer in layers])
 
 
-def test_step_of_long_runs_is_the_originals_at_every_width():
+@pytest.mark.parametrize("recipe", [ORIGINAL_CIFAR10, LONG_CIFAR10], ids=lambda r: r.name)
+def test_step_is_the_originals_at_every_width(recipe):
     original = steps_by_layer(ORIGINAL_CIFAR10)
     assert original.max() == pytest.approx(0.078, abs=1e-3)
     for width in (1, 1 / 4, 1 / 8):
-        r = LONG_CIFAR10.with_(width=width)
+        r = recipe.with_(width=width)
         # of the layers between hidden ones alone fan-in and fan-out both scale with the width
         np.testing.assert_allclose(steps_by_layer(r)[1:-1], original[1:-1], rtol=1e-9)
         assert largest_step(on_paper(r), r) == pytest.approx(original.max())
-    np.testing.assert_allclose(steps_by_layer(LONG_CIFAR10), original, rtol=1e-9)
+    np.testing.assert_allclose(steps_by_layer(recipe), original, rtol=1e-9)
 
 
 @pytest.mark.parametrize("changes", [{"activation": "hardtanh"}, {"per_layer_scale": False}])

@@ -18,6 +18,13 @@ def test_the_command_is_read_back_as_the_same_recipe():
     assert recipes.recipe("cifar10-convnet", "fast").with_(**changes) == recipe
 
 
+def test_the_power_of_full_width_is_not_typed():
+    recipe = recipes.LONG_CIFAR10.with_(lr_width_power=1.0)
+    assert listing.command(recipe, 1) == listing.command(recipes.LONG_CIFAR10, 1)
+    narrow = listing.command(recipe.with_(width=0.5), 1)
+    assert narrow.endswith("--width 0.5 --set lr_width_power 1.0 --seed 1")
+
+
 def test_a_run_is_a_row(tmp_path):
     recipe = TINY["mlp"]
     runs.write(tmp_path / "one", run("mlp", seed=1), recipe, 1, tiny_dataset("mlp"))

@@ -246,6 +246,7 @@ def step_by_hand(weights, images, labels, lr):
 def test_one_step_is_the_one_written_by_hand():
     # a wider spread of latents at ±1 than a single step would make: clipping is at work
     r = MNIST.with_(input_dropout=0.0, hidden_dropout=0.0, batch_size=40, epochs=1)
+    r = r.with_(lr_width_power=0.0)
     dataset = tiny_dataset(train=40)
     network = build_network(r, 0)
     weights = [layer.weight.detach().double().numpy() for layer in weight_layers(network).values()]

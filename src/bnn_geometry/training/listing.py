@@ -24,6 +24,8 @@ def command(recipe: Recipe, seed: int) -> str:
         return ""  # somebody's own
     named = RECIPES[recipe.model, recipe.name].as_dict()
     changed = {k: v for k, v in recipe.as_dict().items() if named[k] != v}
+    if recipe.width == 1:
+        changed.pop("lr_width_power", None)  # a power of 1
     options = [
         _OPTIONS[field].format(value) if field in _OPTIONS else f"--set {field} {value}"
         for field, value in changed.items()

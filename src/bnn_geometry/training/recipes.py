@@ -105,6 +105,11 @@ class Recipe:
     rule of :mod:`bnn_geometry.networks.ternary`, ``ternary-twn`` (threshold 0.7 mean sizes) or
     ``ternary-absmean`` (0.5)."""
 
+    @property
+    def rate_by_width(self) -> float:
+        """width^(−lr_width_power): what every rate is multiplied by."""
+        return self.width**-self.lr_width_power
+
     def as_dict(self) -> dict[str, Any]:
         """Fields as plain values, as they are written to JSON."""
         return asdict(self)
@@ -237,7 +242,8 @@ def check_seed(seed: Any) -> int:
 # there: the images held out are an equal share of each class, not the last ones of the files
 # (copies of the data come in other orders); batch norm averages the unbiased variance, that code
 # one over the standard deviation; Adam's ε of 1e-8 is added after the bias correction, that
-# code's before; bin(0) is −1, there +1.
+# code's before; bin(0) is −1, there +1. That code has one width; where there is another here, the
+# steps on its latents stay.
 ORIGINAL_CIFAR10 = Recipe(
     name="original",
     model="cifar10-convnet",
@@ -259,6 +265,7 @@ ORIGINAL_CIFAR10 = Recipe(
     norm_epsilon=1e-4,
     norm_momentum=0.1,
     precision="auto",
+    lr_width_power=0.5,
 )
 
 # The same authors' MLP: dropout .2/.5, batch 100, 1000 epochs, .003 → 3e-7, 50,000/10,000 split.
@@ -289,6 +296,7 @@ FAST_CIFAR10 = ORIGINAL_CIFAR10.with_(
     lr_end=1e-6,
     augment=True,
     crop_padding=0,
+    lr_width_power=0.0,
 )
 
 # Long runs: at every width the largest step is the original's at full width, 0.08 on latents in
@@ -321,6 +329,7 @@ FAST_MNIST = ORIGINAL_MNIST.with_(
     flip=False,
     input_dropout=0.0,
     hidden_dropout=0.0,
+    lr_width_power=0.0,
 )
 
 RECIPES: dict[tuple[str, str], Recipe] = {

@@ -21,8 +21,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     a line or half a cosine.
     All of it times width^(−``lr_width_power``).
     """
-    by_width = recipe.width**-recipe.lr_width_power
-    lr, end = recipe.lr * by_width, recipe.lr_end * by_width
+    lr, end = (rate * recipe.rate_by_width for rate in (recipe.lr, recipe.lr_end))
     if recipe.schedule == "exponential":
         # the original divides by the number of epochs: the end is reached after the last one
         return lr * (end / lr) ** ((step // steps_per_epoch) / recipe.epochs)
@@ -68,4 +67,4 @@ def largest_step(network: nn.Module, recipe: Recipe) -> float:
     the run, times the largest scale of :func:`parameter_groups`.
     """
     scale = max(group["scale"] for group in parameter_groups(network, recipe))
-    return recipe.lr * recipe.width**-recipe.lr_width_power * scale
+    return recipe.lr * recipe.rate_by_width * scale
