@@ -5,13 +5,18 @@
 #     data: [cifar10]
 #     runs:
 #       - cifar10-convnet-long-w1-s1
-#       - cifar10-convnet-fast-w1-s1
-#       - cifar10-convnet-fast-w0.5-s1
-#       - cifar10-convnet-fast-w0.5-s2
-#       - cifar10-convnet-fast-w0.5-s3
 #       - cifar10-convnet-long-w0.125-s1
 #       - cifar10-convnet-long-w0.125-s2
 #       - cifar10-convnet-long-w0.125-s3
+#       - cifar10-convnet-long-w0.25-s1
+#       - cifar10-convnet-long-w0.25-s2
+#       - cifar10-convnet-long-w0.25-s3
+#       - cifar10-convnet-long-hardtanh-w0.125-s1
+#       - cifar10-convnet-long-hardtanh-w0.125-s2
+#       - cifar10-convnet-long-hardtanh-w0.125-s3
+#       - cifar10-convnet-long-hardtanh-w0.25-s1
+#       - cifar10-convnet-long-hardtanh-w0.25-s2
+#       - cifar10-convnet-long-hardtanh-w0.25-s3
 #       - cifar10-convnet-long-step0.22-w0.125-s1
 #       - mnist-mlp-fast-w0.5-s1
 #       - geometry-cifar10-convnet-long-w1-s1
@@ -64,6 +69,8 @@ seed = 1  # of the training run
 images = 0  # test images to measure on; 0 takes the preset's number
 
 # %%
+import itertools
+
 import numpy as np
 import pandas as pd
 import torch
@@ -206,92 +213,102 @@ wider = (
 assert (wider > 0).all()  # the continuous network's angles are the larger ones
 assert r["conv1"] < untrained["r"]["conv1"]
 assert half["conv1"] < r["conv1"] < min(nulls[k]["r"]["conv1"] for k in list(nulls)[:4])
-by_epoch, of_fast = (
-    training.published_run(name).measurements.pivot(index="epoch", columns="layer", values="r")
-    for name in (WIDE, "cifar10-convnet-fast-w1-s1")
-)
+by_epoch = made.measurements.pivot(index="epoch", columns="layer", values="r")
 start, middle, end = (by_epoch.loc[e] for e in (1, 8, len(made.history)))
-of_first = by_epoch["conv1"]
 held_out = 100 * made.history.set_index("epoch")["validation_error"]
 assert held_out.iloc[-1] < held_out[8] - 5 < held_out[1] - 20
-assert (of_fast.iloc[-1] < of_fast.iloc[0] - 0.001).sum() > 4
-assert of_first[1] < of_first[8] < of_first.iloc[-1] < of_first.max()
 assert (middle > start)[inner].all()
 assert (end < middle)[inner].all()
 moved = (end - middle)[inner].abs().max()
 assert moved < 0.02 < (middle - start)[inner].median()
-seeds = [training.published_run(f"cifar10-convnet-fast-w0.5-s{k}").measurements for k in (1, 2, 3)]
-seeds = pd.concat([t.loc[t["epoch"].eq(t["epoch"].max())].set_index("layer")["r"] for t in seeds],
-                  axis=1)  # fmt: skip
-assert (seeds.loc["conv1"] < untrained["r"]["conv1"]).all()
-assert (seeds.loc[inner].max(axis=1) - seeds.loc[inner].min(axis=1)).max() < 0.01
-large_step, *usual_step = (  # the same but for the learning rate, and three seeds of one
-    training.published_run(f"cifar10-convnet-long{which}")
-    for which in ("-step0.22-w0.125-s1", "-w0.125-s1", "-w0.125-s2", "-w0.125-s3")
-)
-MIDDLE = slice(6, 15)  # epochs, both included
 
 
-def halfway(run, column):
-    by_layer = run.measurements.pivot(index="epoch", columns="layer", values=column)
-    return by_layer.loc[MIDDLE].mean()[inner]
+def published(name, at):
+    """Three seeds of a recipe at one width."""
+    return [training.published_run(f"cifar10-convnet-{name}-w{at:g}-s{s}") for s in (1, 2, 3)]
 
 
-def halfway_error(run):
-    return 100 * run.history.set_index("epoch")["validation_error"].loc[MIDDLE].mean()
+def by_layer(runs, epochs, column="r"):
+    """A row for each run: the mean over some of its epochs, layer by layer."""
+    tables = [x.measurements.pivot(index="epoch", columns="layer", values=column) for x in runs]
+    return pd.DataFrame([x.loc[epochs].mean() for x in tables])[inner]
 
 
-usual_error = [halfway_error(run) for run in usual_step]
-assert halfway_error(large_step) > max(usual_error) + 8
-higher = pd.DataFrame([halfway(large_step, "r") > halfway(run, "r") for run in usual_step])
-assert higher.all(axis=None)
-assert all((halfway(large_step, "angle") < halfway(run, "angle")).all() for run in usual_step)
-at_end = [run.measurements.query("epoch == epoch.max()").set_index("layer")["r"][inner]
-          for run in (large_step, *usual_step)]  # fmt: skip
-assert not all((at_end[0] > other).all() for other in at_end[1:])
-glue(halfway={"large": halfway_error(large_step), "usual": at_most(max(usual_error), 0)})
-glue(halfway_from=MIDDLE.start, halfway_to=MIDDLE.stop, halfway_epochs=len(large_step.history))
-glue(halfway_width=width(large_step.recipe.width), halfway_seeds=len(usual_step))
+def held_out_error(run, epochs):
+    return 100 * run.history.set_index("epoch")["validation_error"].loc[epochs].mean()
+
+
+eighth, quarter = (published("long", w) for w in (1 / 8, 1 / 4))
+LAST, HALFWAY, EARLY = slice(len(made.history), None), slice(6, 15), slice(4, 4)  # epochs
+assert all(len(x.history) == len(made.history) for x in (*eighth, *quarter))
+by_width = pd.DataFrame(
+    {k: by_layer(runs, LAST).mean() for k, runs in
+     {"eighth": eighth, "quarter": quarter, "full": [made]}.items()}
+)  # fmt: skip
+rises = (by_width["eighth"] < by_width["quarter"]) & (by_width["quarter"] < by_width["full"])
+assert rises.all()
+assert (by_layer(eighth, LAST).max() < by_width["full"]).all()
+never_binary = [by_layer(published("long-hardtanh", w), LAST).mean() for w in (1 / 8, 1 / 4)]
+early, ended = by_layer([made], EARLY).iloc[0], by_layer(quarter, LAST)
+errors = {"early": held_out_error(made, EARLY),
+          "quarter": max(held_out_error(x, LAST) for x in quarter)}  # fmt: skip
+assert (never_binary[0] < never_binary[1]).all()
+assert (early > ended.max()).all()
+assert errors["early"] > errors["quarter"] + 5
+large_step = [training.published_run("cifar10-convnet-long-step0.22-w0.125-s1")]
+steps = {k: (held_out_error(large_step[0], e), max(held_out_error(x, e) for x in eighth))
+         for k, e in (("half-way", HALFWAY), ("end", LAST))}  # fmt: skip
+higher = {k: (by_layer(large_step, e).iloc[0] > by_layer(eighth, e).max())
+          for k, e in (("half-way", HALFWAY), ("end", LAST))}  # fmt: skip
+assert steps["half-way"][0] > steps["half-way"][1] + 8
+assert higher["half-way"].all()
+still = int(higher["end"].sum())
+assert 0 < still < len(inner)
+end_apart = 100 * (large_step[0].kept["test_error"] - max(x.kept["test_error"] for x in eighth))
+assert end_apart > 0
+turned = [by_layer(runs, LAST, "angle").mean() for runs in (eighth, quarter, [made])]
+assert all((one > other).all() for one, other in itertools.pairwise(turned))
+assert (
+    by_layer(large_step, HALFWAY, "angle").iloc[0] < by_layer(eighth, HALFWAY, "angle").min()
+).all()
+glue(by_width=by_width.median(), width_seeds=len(eighth))
+glue(early=errors["early"], early_epoch=EARLY.start, ended=at_most(errors["quarter"], 0))
+glue(halfway={"large": steps["half-way"][0], "usual": at_most(steps["half-way"][1], 0)})
+glue(halfway_from=HALFWAY.start, halfway_to=HALFWAY.stop)
+glue(halfway_width=width(eighth[0].recipe.width), halfway_still=still, halfway_apart=end_apart)
 glue(continuous_least=at_least(half[inner].min(), 2))
 glue(continuous={"low": half[inner].min(), "high": half[inner].max()})
 glue(
     binary={"low": r[inner].min(), "high": r[inner].max()}, untrained_first=untrained["r"]["conv1"]
 )
-glue(fell_fast=int((of_fast.iloc[-1] < of_fast.iloc[0] - 0.001).sum()))
-glue(
-    of_first={
-        "start": of_first[1],
-        "most": at_most(of_first.max(), 2),
-        "most_epoch": of_first.idxmax(),
-    }
-)
-glue(seeds_first=at_most(seeds.loc["conv1"].max(), 2), moved=at_most(moved, 3))
+glue(moved=at_most(moved, 3))
 glue(held_out={"first": held_out[1], "eight": held_out[8], "end": held_out.iloc[-1]})
 glue(followed=made.info["measured_images"])
 
 # %% [markdown]
-# Training raises $r$ in every layer but the first, which ends lower than it began, at
-# {glue:text}`first:.2f` after {glue:text}`untrained-first:.2f`. (That is one seed; in the published
-# networks of half width, three seeds, trained by `fast`, it ends at {glue:text}`seeds-first:.2f` or
-# less.) So far the paper is right: in eight layers the relation is stronger than chance, white
-# inputs or an untrained network make it.
+# Training raises $r$ in every layer but the first, which ends lower than it began (one seed), at
+# {glue:text}`first:.2f` after {glue:text}`untrained-first:.2f`. So far the paper is right: in eight
+# layers the relation is stronger than chance, white inputs or an untrained network make it.
 #
 # It comes early, and then recedes. From the first epoch to the eighth, as the error on images held
 # out goes from {glue:text}`held-out-first:.0f` % to {glue:text}`held-out-eight:.0f` %, $r$ rises in
 # all of the eight layers ({glue:text}`followed` images). At the end, with the error at
 # {glue:text}`held-out-end:.0f` %, it is lower than after the eighth epoch in all of them, by up to
-# {glue:text}`moved:.3f`. The first layer goes its own way: {glue:text}`of-first-start:.2f` after
-# one epoch, at most {glue:text}`of-first-most:.2f`, after epoch {glue:text}`of-first-most-epoch`,
-# and lower again at the end. Under `fast`, which differs in its steps, schedule and length, $r$ is
-# lower after the last epoch than after the first in {glue:text}`fell-fast` of nine layers.
+# {glue:text}`moved:.3f`.
 #
-# Nor does $r$ follow the error from network to network. At width {glue:text}`halfway-width` the
-# network with the largest step of {numref}`fig-steps` has an error of
-# {glue:text}`halfway-large:.0f` % in the mean over epochs {glue:text}`halfway-from` to
-# {glue:text}`halfway-to` of {glue:text}`halfway-epochs`; {glue:text}`halfway-seeds` seeds with the
-# step of `long` have {glue:text}`halfway-usual:.0f` % or less. Yet its $r$ is higher than theirs in
-# every layer but the first, and its latents are nearer to their signs. That is half-way; at the end
-# it is not so in every layer.
+# From network to network $r$ goes with the width rather than the error. The wider a network of
+# `long`, the higher it ends in each of the eight layers, with a median of
+# {glue:text}`by-width-eighth:.3f` at an eighth of the width, {glue:text}`by-width-quarter:.3f` at a
+# quarter (means of {glue:text}`width-seeds` seeds) and {glue:text}`by-width-full:.3f` at full
+# width. But from an eighth to a quarter it rises in networks that were never binary, too; and after
+# epoch {glue:text}`early-epoch` the widest has a higher $r$ in all eight than those of a quarter at
+# their end, with {glue:text}`early:.0f` % wrong against {glue:text}`ended:.0f` % or less. At one
+# width, {glue:text}`halfway-width`, the network with the largest step of {numref}`fig-steps` has an
+# error of {glue:text}`halfway-large:.0f` % in the mean over epochs {glue:text}`halfway-from` to
+# {glue:text}`halfway-to`, three with the step of `long` at most {glue:text}`halfway-usual:.0f` %,
+# and a higher $r$ in the eight layers. (At the end, with
+# {glue:text}`halfway-apart:.1f` points more error, it still has in {glue:text}`halfway-still`.) In
+# both comparisons the latents are nearer to their signs where $r$ is higher.
 #
 # And it takes only the signs. With the magnitudes shuffled among the same signs, at the same angle,
 # $r$ is higher in all nine layers: what makes it high is that $w^b$ lies along
@@ -303,13 +320,21 @@ glue(followed=made.info["measured_images"])
 # the width and under another recipe.
 #
 # The paper explains the weaker first layer by its low dimension, $n = 27$. The untrained network
-# has the same dimensions, and its first layer is not the weakest
+# has the same dimensions, and its first layer is not the weakest; in the trained one
+# {glue:text}`highest-layer`, where $n$ is the second lowest, has the highest $r$
 # ({claim}`low-dimension-weaker`).
 
 # %%
 for layer in [k for k in inner if k.startswith("conv")]:
     weaker, note = bool(r["conv1"] < r[layer]), f"trained: first layer below {layer}"
     records.record("low-dimension-weaker", weaker, note=note, figure="fig-nulls", **about)
+dimension = measured["n"]
+weakest, highest = r[inner].idxmin(), r.idxmax()
+note = f"trained, all other layers: the lowest dimension the weakest (it is {weakest})"
+records.record("low-dimension-weaker", bool(dimension[weakest] == dimension[inner].min()),
+               note=note, figure="fig-nulls", **about)  # fmt: skip
+assert dimension[highest] == sorted(set(dimension))[1]
+glue(highest_layer=highest)
 lowest = untrained["r"].idxmin()
 note = f"untrained, of the same dimensions: first layer the weakest (it is {lowest})"
 records.record("low-dimension-weaker", lowest == "conv1", note=note, figure="fig-nulls", **about)
@@ -372,14 +397,13 @@ assert inputs["participation"].max() < 200
 # %% [markdown]
 # Ten components alone give each of these layers a median $r$ that is higher, by
 # {glue:text}`ten:.3f` at most where training adds {glue:text}`added:.2f` or more, though they hold
-# only {glue:text}`share:.0f` % of the inputs' variance in the median layer. (One alone would give 1
-# to any filter.) They suffice, and are needed, in that $r$ falls by more than $0.05$ without
-# them, only in {glue:text}`needed`. In the other {glue:text}`spared` layers it is still
-# {glue:text}`without-ten:.2f` or more. Without fifty it falls everywhere, most in
-# {glue:text}`fall-at`, by {glue:text}`fall:.2f`. However large $n$ is, the inputs vary in far fewer
-# dimensions: their participation ratio, $(\sum\lambda)^2/\sum\lambda^2$ over the eigenvalues of
-# $\Sigma$, is {glue:text}`participation:.0f` in the median layer and {glue:text}`effective:.0f` at
-# most ({glue:text}`effective-at`).
+# only {glue:text}`share:.0f` % of the inputs' variance in the median layer. They suffice, and are
+# needed, in that $r$ falls by more than $0.05$ without them, only in {glue:text}`needed`. In the
+# other {glue:text}`spared` layers it is still {glue:text}`without-ten:.2f` or more. Without fifty
+# it falls everywhere, most in {glue:text}`fall-at`, by {glue:text}`fall:.2f`. The inputs vary in
+# far fewer dimensions than $n$: their participation ratio, $(\sum\lambda)^2/\sum\lambda^2$ over the
+# eigenvalues of $\Sigma$, is {glue:text}`participation:.0f` in the median layer and
+# {glue:text}`effective:.0f` at most ({glue:text}`effective-at`).
 #
 # In the first layer one component, with {glue:text}`first-share:.0f` % of the variance, is what
 # makes $r$ low: without it $r$ is {glue:text}`without-one:.2f`, where white inputs would give
@@ -477,8 +501,6 @@ glue(se={"shuffled": error["shuffled magnitudes", "all"], "random": error["rando
 # the network gains from the vectors that its signs are said to approximate.
 #
 # ## The activations, and a perceptron
-#
-# {numref}`fig-strip` has the same measurement for the activations, and for another network.
 
 # %%
 strips = {}
@@ -528,12 +550,12 @@ mlp_above = (strips["perceptron"][0]["r"] > strips["perceptron"][1]).sum()
 assert mlp_above == len(strips["perceptron"][1])
 
 # %% [markdown]
-# The paper verified the same of the activations and left the figure out: binarizing them keeps
-# $r$ at {glue:text}`activations:.2f` or more, above the untrained network in every layer
-# ({claim}`activations`). All units of a layer together flatter it in each of them, most in
-# {glue:text}`pooled-at`: the median unit has {glue:text}`within:.2f`, where all together have
-# {glue:text}`pooled:.2f`. The perceptron on MNIST has {glue:text}`mnist:.2f` or more, above its
-# untrained self in every layer ({claim}`mnist`).
+# The paper verified the same of the activations and left the figure out; {numref}`fig-strip` has
+# it: binarizing them keeps $r$ at {glue:text}`activations:.2f` or more, above the untrained network
+# in every layer ({claim}`activations`). All units of a layer together flatter it in each of them,
+# most in {glue:text}`pooled-at`: the median unit has {glue:text}`within:.2f`, where all together
+# have {glue:text}`pooled:.2f`. The perceptron on MNIST has {glue:text}`mnist:.2f` or more, above
+# its untrained self in every layer ({claim}`mnist`).
 #
 # ## Most discriminants survive no better than random directions
 #
@@ -569,11 +591,10 @@ table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 
 # %% [markdown]
 # Principal components are kept better than random directions, by more than two standard errors, in
-# {glue:text}`leading` of nine layers, which is what large variance does to any vector that leans
-# towards it. The discriminants, which carry the information, have a median $r$ of
-# {glue:text}`discriminant:.2f`, where random directions have {glue:text}`random-direction:.2f`; by
-# the same measure they are below them in {glue:text}`worse` layers and above in
-# {glue:text}`beaten` alone.
+# {glue:text}`leading` of nine layers. The discriminants, which carry the information, have a median
+# $r$ of {glue:text}`discriminant:.2f`, where random directions have
+# {glue:text}`random-direction:.2f`; by the same measure they are below them in {glue:text}`worse`
+# layers and above in {glue:text}`beaten` alone.
 #
 # ## Is it the geometry?
 #
@@ -604,9 +625,13 @@ assert min(useless["seed 1"], idle["seed 1"]) > 75 > usual["seed 1"]
 questions = {
     "r rises as the error falls, from the first epoch to the eighth": bool((middle > start).all()),
     "r rises as the error falls, from the eighth epoch to the last": bool((end > middle).all()),
-    "r is higher where the error is lower, half-way through trainings that differ in their step": (
-        not higher.any(axis=None)
-    ),
+    "r is higher where the error is lower, at the end of trainings that differ in width, in all "
+    "layers but the first": bool(rises.all()),
+    "r of a wider network is the higher only once its error is the lower": not (
+        early > ended.max()
+    ).all(),
+    "r is higher where the error is lower, half-way through trainings that differ in their step, "
+    "in some layer but the first": not higher["half-way"].all(),
     "r is lower in a network whose gradients were wrong, which learned next to nothing": bool(
         useless["r"] < usual["r"]
     ),

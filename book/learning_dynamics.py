@@ -5,7 +5,7 @@
 #     runs:
 #       - estimators
 #       - cifar10-convnet-long-w1-s1
-#       - cifar10-convnet-fast-w0.125-s1
+#       - cifar10-convnet-long-w0.125-s1
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
@@ -749,7 +749,7 @@ table(
 
 # %% tags=["nbval-ignore-output"]
 cifar10 = data.load("cifar10", source=source)
-scaled = training.published_run("cifar10-convnet-fast-w0.125-s1")
+scaled = training.published_run("cifar10-convnet-long-w0.125-s1")
 network, images = scaled.network(), cifar10.test.sample(sizes.probe_images, seed)
 pixels = inference.scale_images(images.images)
 draws = torch.Generator().manual_seed(seed)

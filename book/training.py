@@ -20,6 +20,13 @@
 #       - cifar10-convnet-long-hardtanh-w0.125-s1
 #       - cifar10-convnet-long-hardtanh-w0.125-s2
 #       - cifar10-convnet-long-hardtanh-w0.125-s3
+#       - cifar10-convnet-long-w0.25-s1
+#       - cifar10-convnet-long-w0.25-s2
+#       - cifar10-convnet-long-w0.25-s3
+#       - cifar10-convnet-long-hardtanh-w0.25-s1
+#       - cifar10-convnet-long-hardtanh-w0.25-s2
+#       - cifar10-convnet-long-hardtanh-w0.25-s3
+#       - choices
 #   jupytext:
 #     notebook_metadata_filter: sphinx_papermill
 #     text_representation:
@@ -44,12 +51,11 @@
 # {glue:text}`flips-last:.1f` % in the last. Under `fast`, whose largest step is
 # {glue:text}`step-ratio:.0f` times as large, at least {glue:text}`flips-fast:.0f` % change in every
 # epoch but the last two ({numref}`fig-flips`), and the error after {glue:text}`fast-epochs` epochs
-# is {glue:text}`fast-error:.1f` %. The two differ in more than the step: in a narrow
-# network a learning rate {glue:text}`large-times:.1f` times as large, with nothing else changed,
-# costs {glue:text}`end-apart:.1f` points in the end (one seed). At half the
-# width signs cost {glue:text}`gap:.1f` points against the same network without them, and
-# {glue:text}`narrow-gap:.1f` at an eighth of the full width, under another recipe
-# ({claim}`accuracy`).
+# is {glue:text}`fast-error:.1f` %. The two differ in more than the step: in a narrow network a
+# learning rate {glue:text}`large-times:.1f` times as large, with nothing else changed, costs
+# {glue:text}`end-apart:.1f` points in the end (one seed). Against the same network without them
+# signs cost, under `long`, {glue:text}`cost-eighth:.1f` points at an eighth of the width and
+# {glue:text}`cost-quarter:.1f` at a quarter ({claim}`accuracy`).
 #
 # ## Two functions where there was one
 #
@@ -105,7 +111,7 @@ from bnn_geometry.book.display import (
     width,
 )
 from bnn_geometry.networks import layers, straight_through
-from bnn_geometry.studies import replicates
+from bnn_geometry.studies import replicates, tables
 from bnn_geometry.training import recipes, schedule
 
 sizes = presets.sizes("training", preset)
@@ -143,8 +149,7 @@ print("equal" if equal else "not equal")
 # {glue:text}`n-most` in the others.
 #
 # The recipe `original` is that of the code which Courbariaux and others published. `fast` is ours,
-# for a few epochs; `long`, for many, is the one that the next section argues for. What makes the
-# networks binary is the same in all of them.
+# for a few epochs; `long`, for many, is the one that the next section argues for.
 
 # %%
 full_size = training.build_network(recipes.ORIGINAL_CIFAR10, seed)
@@ -368,7 +373,7 @@ show(
 
 # %%
 glue(wide_error=100 * wide.kept["test_error"], wide_data=wide.data["title"])
-glue(wide_epochs=len(wide.history), wide_train=100 * wide.kept["train_error"])
+glue(wide_epochs=len(wide.history))
 glue(fast_error=100 * fast.kept["test_error"], fast_epochs=len(fast.history))
 assert wide.kept["test_error"] < fast.kept["test_error"] - 0.02
 glue(original_epochs=recipes.ORIGINAL_CIFAR10.epochs, theirs_error=100 - 88.6)
@@ -406,12 +411,11 @@ table(pd.concat([mine, reported]), {"epochs": "epochs", "augmentation": "augment
 # The networks that others report for the same layers
 # {cite}`courbariaux2016,geiger2020,helwegen2019` were all trained for longer than ours, and on the
 # official images. The two of {glue:text}`original-epochs` epochs, {glue:text}`longer:.0f` times as
-# many, err less; the third is not told apart from ours by so many test images. While it trained
-# through the epoch that was kept, ours had {glue:text}`wide-train:.0f` % of its training images
-# wrong, shifted and mirrored as they were. (All in bfloat16; in float32 the published weights have
-# a test error of {glue:text}`wide-float32:.1f` %.)
+# many, err less; the third is not told apart from ours by so many test images. (All in
+# bfloat16; in float32 the published weights have a test error of
+# {glue:text}`wide-float32:.1f` %.)
 #
-# ## What signs cost
+# ## Signs cost more in a narrower network
 #
 # The same network with a hard tanh in the place of every binarization, trained on the same images
 # for as long, is the nearest comparison. Its weights begin in a smaller interval
@@ -424,38 +428,65 @@ gap = replicates.difference(*half.values())
 made = [[(run.info["precision"], run.info["threads"]) for run in runs] for runs in half.values()]
 assert made[0] == made[1]
 within = "within" if gap.high < 2 else "more than" if gap.low > 2 else "perhaps within"
+assert gap.low > 0
+LONG = {"eighth": 1 / 8, "quarter": 1 / 4}  # widths
+sides = {
+    at: {
+        label: [
+            training.published_run(f"cifar10-convnet-long{kind}-w{value:g}-s{s}") for s in SEEDS
+        ]
+        for label, kind in (("binary", ""), ("hard tanh", "-hardtanh"))
+    }
+    for at, value in LONG.items()
+}
+costs = {at: replicates.difference(*side.values()) for at, side in sides.items()}
+ends_of = pd.DataFrame(
+    {at: {k: replicates.final_errors(runs).mean() for k, runs in side.items()}
+     for at, side in sides.items()}
+)  # fmt: skip
+fitted = pd.DataFrame(
+    {at: {k: 100 * np.mean([run.kept["train_error"] for run in runs])
+          for k, runs in side.items()} for at, side in sides.items()}
+)  # fmt: skip
+for at, side in sides.items():
+    binary, smooth = (runs[0].recipe for runs in side.values())
+    assert not costs[at].remark
+    assert binary.epochs == smooth.epochs == narrow.recipe.epochs
+    assert smooth.lr != binary.lr
+    assert binary.name != half["binary"][0].recipe.name
+assert costs["eighth"].low > costs["quarter"].high
+assert fitted["quarter"]["binary"] - fitted["quarter"]["hard tanh"] > costs["quarter"].high
+tried = tables.published("choices")
+held = tried.tables["errors"].groupby("variant")["validation_error"].mean()
+twice = 100 * (held["reference"] - held["twice the rate"])
+assert twice > 2
+continuous = sides["quarter"]["hard tanh"]
+million = [
+    sum(x.weight.numel() for x in layers.weight_layers(network).values()) / 1e6
+    for network in (full_size, continuous[0].network())
+]
+in_eight = 100 * np.mean([run.info["published"]["test_error_rounded"] for run in continuous])
+assert all(run.info["precision"] == "bfloat16" for run in continuous)
+assert abs(16 * million[1] / million[0] - 1) < 0.01
+assert 100 * wide.kept["test_error"] > replicates.final_errors(continuous).max()
+assert 100 * wide.kept["test_error"] > in_eight
+for at, cost in costs.items():
+    glue(cost={at: cost.mean, f"{at}_low": cost.low, f"{at}_high": cost.high})
+    glue(signs_at={at: ends_of[at]["binary"]}, smooth_at={at: ends_of[at]["hard tanh"]})
+glue(bits=million[0], bits_smooth=16 * million[1], in_eight=in_eight)
+glue(fitted={"binary": fitted["quarter"]["binary"], "smooth": fitted["quarter"]["hard tanh"]})
+glue(twice=twice)
 glue(gap=gap.mean, gap_low=gap.low, gap_high=gap.high, gap_df=gap.df, gap_within=within)
 glue(gap_remark=gap.remark, gap_epochs=half["binary"][0].recipe.epochs)
-assert gap.low > 0
-narrow_runs = {
-    "binary": eighth,
-    "hard tanh": [
-        training.published_run(f"cifar10-convnet-long-hardtanh-w0.125-s{s}") for s in SEEDS
-    ],
-}
-narrow_gap = replicates.difference(*narrow_runs.values())
-binary, smooth = (runs[0].recipe for runs in narrow_runs.values())
-assert not narrow_gap.remark
-assert narrow_gap.low > 2 * gap.high
-assert smooth.lr != binary.lr
-assert binary.name != half["binary"][0].recipe.name
-train = {
-    k: np.mean([100 * run.kept["train_error"] for run in runs]) for k, runs in narrow_runs.items()
-}
-assert train["binary"] > train["hard tanh"] + 10
-glue(narrow_gap=narrow_gap.mean, narrow_low=narrow_gap.low, narrow_high=narrow_gap.high)
-glue(narrow_error=ends.mean())
-glue(narrow_continuous=replicates.final_errors(narrow_runs["hard tanh"]).mean())
-glue(narrow_train=train["binary"], smooth_train=train["hard tanh"])
-glue(narrow_epochs=narrow.recipe.epochs)
+glue(cost_epochs=narrow.recipe.epochs)
 by_seed = {
     f"{label}, width {width(runs[0].recipe.width)}": {
         "recipe": runs[0].recipe.name,
         "epochs": runs[0].recipe.epochs,
         **dict(zip(SEEDS, replicates.final_errors(runs), strict=True)),
     }
-    for group in (half, narrow_runs)
-    for label, runs in group.items()
+    for side in (*sides.values(), half)
+    for label, runs in side.items()
 }
 table(
     pd.DataFrame(by_seed).T,
@@ -463,22 +494,33 @@ table(
 )
 
 # %% [markdown]
-# After {glue:text}`gap-epochs` epochs at half width the binary networks' test error is
-# {glue:text}`gap:.1f` points above that of the continuous ones, with a 95 % interval from
-# {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch, {glue:text}`gap-df:.1f` degrees of
-# freedom): {glue:text}`gap-within` the two points that we read “similar performance” as.
-# {glue:text}`gap-remark` Seed by seed both sides share format and threads. The learning rate was
-# chosen for the binary networks alone, which favours them: signs may cost more.
+# Under `long`, with {glue:text}`cost-epochs` epochs and {glue:text}`ends-seeds` seeds of each, the
+# binary networks of width {glue:text}`narrow-width` have a test error of
+# {glue:text}`signs-at-eighth:.1f` % and the continuous ones {glue:text}`smooth-at-eighth:.1f` %:
+# signs cost {glue:text}`cost-eighth:.1f` points, with a 95 % interval from
+# {glue:text}`cost-eighth-low:.1f` to {glue:text}`cost-eighth-high:.1f` (Welch). At twice the width
+# they cost {glue:text}`cost-quarter:.1f` ({glue:text}`cost-quarter-low:.1f` to
+# {glue:text}`cost-quarter-high:.1f`; {glue:text}`signs-at-quarter:.1f` against
+# {glue:text}`smooth-at-quarter:.1f` %), and at least as much on what they were trained on: through
+# the epoch that was kept the binary ones had {glue:text}`fitted-binary:.0f` % of the shifted and
+# mirrored images wrong, the continuous ones {glue:text}`fitted-smooth:.0f` %. The continuous
+# networks have the rate that was best in short trials at each width, the binary ones the original's
+# step. At an eighth other steps were no better in the end ({numref}`fig-steps`); at a quarter twice
+# the rate was better by {glue:text}`twice:.1f` points in eight epochs ({doc}`checks`), and was not
+# tried in {glue:text}`cost-epochs`: signs may cost less there.
 #
-# At width {glue:text}`narrow-width`, after {glue:text}`narrow-epochs` epochs of `long`, the gap is
-# wider: over {glue:text}`ends-seeds` seeds of each {glue:text}`narrow-error:.1f` % against
-# {glue:text}`narrow-continuous:.1f` %, {glue:text}`narrow-gap:.1f` points with an interval from
-# {glue:text}`narrow-low:.1f` to {glue:text}`narrow-high:.1f`. Here the continuous networks have a
-# rate chosen for them; for the binary ones a smaller step was no better and a larger one worse
-# ({numref}`fig-steps`). Nor do the binary networks fit what they are trained on: through the epoch
-# that was kept they had {glue:text}`narrow-train:.0f` % of the shifted and mirrored images wrong,
-# the continuous ones {glue:text}`smooth-train:.0f` %. Recipe, length, width and whose rate was
-# chosen differ at once between the two comparisons, so they do not say what the width alone does.
+# Signs do not pay in bits of weights. The binary network of full width has {glue:text}`bits:.1f`
+# million and an error of {glue:text}`wide-error:.1f` % (one seed). The continuous ones of a quarter
+# have {glue:text}`bits-smooth:.1f` million in the 16 bits in which they compute, and err less; with
+# weights rounded to eight bits, as they are published, {glue:text}`in-eight:.1f` %.
+#
+# At half the width there are networks of `fast` alone. After {glue:text}`gap-epochs` epochs signs
+# cost {glue:text}`gap:.1f` points ({glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f`,
+# {glue:text}`gap-df:.1f` degrees of freedom): {glue:text}`gap-within` the two points that we read
+# “similar performance” as. {glue:text}`gap-remark` Seed by seed both sides share format and
+# threads. The learning rate was chosen for the binary networks alone, which favours them: signs may
+# cost more. Recipe and epochs are others than above; at full width no continuous network was
+# trained.
 #
 # ## Yours
 #

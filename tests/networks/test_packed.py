@@ -104,7 +104,7 @@ def test_the_papers_networks(kind):
     agree(network, images.float() * 2 / 255 - 1)
 
 
-@pytest.mark.parametrize("run", ["mnist-mlp-fast-w0.5-s1", "cifar10-convnet-fast-w0.0625-s1"])
+@pytest.mark.parametrize("run", ["mnist-mlp-fast-w0.5-s1", "cifar10-convnet-long-w0.125-s1"])
 def test_published_networks(run):
     network = training.published_run(run).network()
     generator = torch.Generator().manual_seed(0)

@@ -13,7 +13,7 @@ def run(*arguments):
 
 
 def test_last_line_is_json_with_the_same_scores_and_the_times():
-    done = run("--run", "cifar10-convnet-fast-w0.125-s1", "--batch", "2", "--turns", "1")
+    done = run("--run", "cifar10-convnet-long-w0.125-s1", "--batch", "2", "--turns", "1")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])["batch_2"]
     assert found["scores_equal"]
