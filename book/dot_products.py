@@ -11,12 +11,6 @@
 #       - cifar10-convnet-long-w0.25-s1
 #       - cifar10-convnet-long-w0.25-s2
 #       - cifar10-convnet-long-w0.25-s3
-#       - cifar10-convnet-long-hardtanh-w0.125-s1
-#       - cifar10-convnet-long-hardtanh-w0.125-s2
-#       - cifar10-convnet-long-hardtanh-w0.125-s3
-#       - cifar10-convnet-long-hardtanh-w0.25-s1
-#       - cifar10-convnet-long-hardtanh-w0.25-s2
-#       - cifar10-convnet-long-hardtanh-w0.25-s3
 #       - cifar10-convnet-long-step0.22-w0.125-s1
 #       - mnist-mlp-fast-w0.5-s1
 #       - geometry-cifar10-convnet-long-w1-s1
@@ -69,8 +63,6 @@ seed = 1  # of the training run
 images = 0  # test images to measure on; 0 takes the preset's number
 
 # %%
-import itertools
-
 import numpy as np
 import pandas as pd
 import torch
@@ -223,59 +215,67 @@ moved = (end - middle)[inner].abs().max()
 assert moved < 0.02 < (middle - start)[inner].median()
 
 
-def published(name, at):
-    """Three seeds of a recipe at one width."""
-    return [training.published_run(f"cifar10-convnet-{name}-w{at:g}-s{s}") for s in (1, 2, 3)]
+def in_inner(run, column="r"):
+    """What was measured in the layers after the first: a row for each epoch."""
+    return run.measurements.pivot(index="epoch", columns="layer", values=column)[inner]
 
 
-def by_layer(runs, epochs, column="r"):
-    """A row for each run: the mean over some of its epochs, layer by layer."""
-    tables = [x.measurements.pivot(index="epoch", columns="layer", values=column) for x in runs]
-    return pd.DataFrame([x.loc[epochs].mean() for x in tables])[inner]
+def wrong_held_out(run):
+    """Percent of the images held out, epoch by epoch."""
+    return 100 * run.history.set_index("epoch")["validation_error"]
 
 
-def held_out_error(run, epochs):
-    return 100 * run.history.set_index("epoch")["validation_error"].loc[epochs].mean()
+eighth, quarter = (
+    [training.published_run(f"cifar10-convnet-long-w{w:g}-s{s}") for s in (1, 2, 3)]
+    for w in (1 / 8, 1 / 4)
+)
+assert all(len(run.history) == len(made.history) for run in (*eighth, *quarter))
+rose = [int((x.loc[8] > x.loc[1]).sum()) for x in map(in_inner, (*eighth, *quarter))]
+receded = [int((x.iloc[-1] < x.loc[8]).sum()) for x in map(in_inner, (*eighth, *quarter))]
+assert min(rose) == len(inner)
+assert min(receded) > len(inner) - 2
+of_eighth, of_quarter = (
+    pd.DataFrame([in_inner(run).iloc[-1] for run in runs]) for runs in (eighth, quarter)
+)
+of_full = in_inner(made)
+rises = (of_eighth.max() < of_quarter.min()) & (of_quarter.max() < of_full.iloc[-1])
+assert rises.all()  # seed by seed
+of_ends = [[wrong_held_out(run).iloc[-1] for run in runs] for runs in (eighth, quarter, [made])]
+assert min(of_ends[0]) > max(of_ends[1]) > min(of_ends[1]) > of_ends[2][0]
+worse = wrong_held_out(made) > max(of_ends[1]) + 1
+worse_yet_higher = worse.index[worse & (of_full > of_quarter.max()).all(axis=1)]
+assert len(worse_yet_higher) > 10
+assert list(worse_yet_higher) == list(range(worse_yet_higher[0], worse_yet_higher[-1] + 1))
+STEP = "cifar10-convnet-long-step0.22-w0.125"
+larger = training.published_run(f"{STEP}-s1")
+HALFWAY = slice(6, 15)  # epochs, both included
+halfway_wrong = [wrong_held_out(run).loc[HALFWAY].mean() for run in (larger, *eighth)]
+assert halfway_wrong[0] > max(halfway_wrong[1:]) + 8
 
 
-eighth, quarter = (published("long", w) for w in (1 / 8, 1 / 4))
-LAST, HALFWAY, EARLY = slice(len(made.history), None), slice(6, 15), slice(4, 4)  # epochs
-assert all(len(x.history) == len(made.history) for x in (*eighth, *quarter))
-by_width = pd.DataFrame(
-    {k: by_layer(runs, LAST).mean() for k, runs in
-     {"eighth": eighth, "quarter": quarter, "full": [made]}.items()}
-)  # fmt: skip
-rises = (by_width["eighth"] < by_width["quarter"]) & (by_width["quarter"] < by_width["full"])
-assert rises.all()
-assert (by_layer(eighth, LAST).max() < by_width["full"]).all()
-never_binary = [by_layer(published("long-hardtanh", w), LAST).mean() for w in (1 / 8, 1 / 4)]
-early, ended = by_layer([made], EARLY).iloc[0], by_layer(quarter, LAST)
-errors = {"early": held_out_error(made, EARLY),
-          "quarter": max(held_out_error(x, LAST) for x in quarter)}  # fmt: skip
-assert (never_binary[0] < never_binary[1]).all()
-assert (early > ended.max()).all()
-assert errors["early"] > errors["quarter"] + 5
-large_step = [training.published_run("cifar10-convnet-long-step0.22-w0.125-s1")]
-steps = {k: (held_out_error(large_step[0], e), max(held_out_error(x, e) for x in eighth))
-         for k, e in (("half-way", HALFWAY), ("end", LAST))}  # fmt: skip
-higher = {k: (by_layer(large_step, e).iloc[0] > by_layer(eighth, e).max())
-          for k, e in (("half-way", HALFWAY), ("end", LAST))}  # fmt: skip
-assert steps["half-way"][0] > steps["half-way"][1] + 8
-assert higher["half-way"].all()
-still = int(higher["end"].sum())
+def larger_minus_usual(column, epochs):
+    """By how much the larger step's mean is above each seed of the usual one: a row each."""
+    usual = [in_inner(run, column).loc[epochs].mean() for run in eighth]
+    return in_inner(larger, column).loc[epochs].mean() - pd.DataFrame(usual)
+
+
+step_higher = (larger_minus_usual("r", HALFWAY) > 0).all()
+assert step_higher.all()
+assert (larger_minus_usual("angle", HALFWAY) < 0).all(axis=None)
+still = (larger_minus_usual("r", [len(made.history)]) > 0).all().sum()
 assert 0 < still < len(inner)
-end_apart = 100 * (large_step[0].kept["test_error"] - max(x.kept["test_error"] for x in eighth))
-assert end_apart > 0
-turned = [by_layer(runs, LAST, "angle").mean() for runs in (eighth, quarter, [made])]
-assert all((one > other).all() for one, other in itertools.pairwise(turned))
-assert (
-    by_layer(large_step, HALFWAY, "angle").iloc[0] < by_layer(eighth, HALFWAY, "angle").min()
-).all()
-glue(by_width=by_width.median(), width_seeds=len(eighth))
-glue(early=errors["early"], early_epoch=EARLY.start, ended=at_most(errors["quarter"], 0))
-glue(halfway={"large": steps["half-way"][0], "usual": at_most(steps["half-way"][1], 0)})
+apart = wrong_held_out(larger).iloc[-1] - max(of_ends[0])
+assert apart > 0
+medians = {"eighth": of_eighth.mean(), "quarter": of_quarter.mean(), "full": of_full.iloc[-1]}
+glue(by_width={at: values.median() for at, values in medians.items()}, width_seeds=len(eighth))
+glue(narrower=len(rose), receded=min(receded))
+glue(yet={"from": worse_yet_higher[0], "to": worse_yet_higher[-1]})
+glue(yet_high=at_most(wrong_held_out(made)[worse_yet_higher].max(), 0))
+glue(yet_low=at_least(wrong_held_out(made)[worse_yet_higher].min(), 0))
+glue(ended=at_most(max(of_ends[1]), 0))
+glue(halfway={"large": halfway_wrong[0], "usual": at_most(max(halfway_wrong[1:]), 0)})
 glue(halfway_from=HALFWAY.start, halfway_to=HALFWAY.stop)
-glue(halfway_width=width(eighth[0].recipe.width), halfway_still=still, halfway_apart=end_apart)
+glue(halfway_width=width(larger.recipe.width), halfway_still=int(still), halfway_apart=apart)
 glue(continuous_least=at_least(half[inner].min(), 2))
 glue(continuous={"low": half[inner].min(), "high": half[inner].max()})
 glue(
@@ -292,49 +292,49 @@ glue(followed=made.info["measured_images"])
 #
 # It comes early, and then recedes. From the first epoch to the eighth, as the error on images held
 # out goes from {glue:text}`held-out-first:.0f` % to {glue:text}`held-out-eight:.0f` %, $r$ rises in
-# all of the eight layers ({glue:text}`followed` images). At the end, with the error at
+# all of the eight layers ({glue:text}`followed` images, one seed). At the end, with the error at
 # {glue:text}`held-out-end:.0f` %, it is lower than after the eighth epoch in all of them, by up to
-# {glue:text}`moved:.3f`.
+# {glue:text}`moved:.3f`. In {glue:text}`narrower` narrower networks it rises likewise, and then
+# falls in at least {glue:text}`receded` of the eight.
 #
-# From network to network $r$ goes with the width rather than the error. The wider a network of
-# `long`, the higher it ends in each of the eight layers, with a median of
-# {glue:text}`by-width-eighth:.3f` at an eighth of the width, {glue:text}`by-width-quarter:.3f` at a
-# quarter (means of {glue:text}`width-seeds` seeds) and {glue:text}`by-width-full:.3f` at full
-# width. But from an eighth to a quarter it rises in networks that were never binary, too; and after
-# epoch {glue:text}`early-epoch` the widest has a higher $r$ in all eight than those of a quarter at
-# their end, with {glue:text}`early:.0f` % wrong against {glue:text}`ended:.0f` % or less. At one
-# width, {glue:text}`halfway-width`, the network with the largest step of {numref}`fig-steps` has an
-# error of {glue:text}`halfway-large:.0f` % in the mean over epochs {glue:text}`halfway-from` to
-# {glue:text}`halfway-to`, three with the step of `long` at most {glue:text}`halfway-usual:.0f` %,
-# and a higher $r$ in the eight layers. (At the end, with
-# {glue:text}`halfway-apart:.1f` points more error, it still has in {glue:text}`halfway-still`.) In
-# both comparisons the latents are nearer to their signs where $r$ is higher.
+# The wider a network of `long`, the higher $r$ ends in each of the eight layers, seed by seed:
+# {glue:text}`by-width-eighth:.3f` in the median layer at an eighth of the width,
+# {glue:text}`by-width-quarter:.3f` at a quarter (means of {glue:text}`width-seeds`) and
+# {glue:text}`by-width-full:.3f` at full width. The error is lower, too, but $r$ need not follow it.
+# In epochs {glue:text}`yet-from` to {glue:text}`yet-to` the network of full width has
+# {glue:text}`yet-low:.0f` to {glue:text}`yet-high:.0f` % wrong, and a higher $r$ than those of a
+# quarter at their end, with {glue:text}`ended:.0f` % or less. And at width
+# {glue:text}`halfway-width` the network with the largest step of {numref}`fig-steps` has an error
+# of {glue:text}`halfway-large:.0f` % in the mean over epochs {glue:text}`halfway-from` to
+# {glue:text}`halfway-to`, where three with the step of `long` have at most
+# {glue:text}`halfway-usual:.0f` %, and a higher $r$ than they, its latents being nearer to their
+# signs. (At the end its error is {glue:text}`halfway-apart:.1f` points above theirs, its $r$
+# the highest in {glue:text}`halfway-still` layers.)
 #
-# And it takes only the signs. With the magnitudes shuffled among the same signs, at the same angle,
-# $r$ is higher in all nine layers: what makes it high is that $w^b$ lies along
-# directions in which the inputs vary, and the *particular* $w^c$ has no part in it. Nor is it a
-# consequence of the binary learning algorithm alone. The continuous network has
-# {glue:text}`continuous-low:.2f` to {glue:text}`continuous-high:.2f` in the eight layers where the
-# binary one has {glue:text}`binary-low:.2f` to {glue:text}`binary-high:.2f`; in each of them it is
-# further above its own untrained self by more than half as much, at angles that are larger, at half
-# the width and under another recipe.
+# A high $r$ takes only the signs. With the magnitudes shuffled among the same signs, at the same
+# angle, $r$ is higher in all nine layers: what makes it high is that $w^b$ lies along directions in
+# which the inputs vary, and the *particular* $w^c$ has no part in it. Nor is it a consequence of
+# the binary learning algorithm alone. The continuous network has {glue:text}`continuous-low:.2f` to
+# {glue:text}`continuous-high:.2f` in the eight layers where the binary one has
+# {glue:text}`binary-low:.2f` to {glue:text}`binary-high:.2f`; in each of them it is further above
+# its own untrained self by more than half as much, at angles that are larger, at half the width and
+# under another recipe.
 #
 # The paper explains the weaker first layer by its low dimension, $n = 27$. The untrained network
-# has the same dimensions, and its first layer is not the weakest; in the trained one
-# {glue:text}`highest-layer`, where $n$ is the second lowest, has the highest $r$
-# ({claim}`low-dimension-weaker`).
+# has the same dimensions, and its first layer is not the weakest; and after training $r$ does not
+# rise with $n$ over the other layers (rank correlation {glue:text}`rank:.1f`;
+# {claim}`low-dimension-weaker`).
 
 # %%
 for layer in [k for k in inner if k.startswith("conv")]:
     weaker, note = bool(r["conv1"] < r[layer]), f"trained: first layer below {layer}"
     records.record("low-dimension-weaker", weaker, note=note, figure="fig-nulls", **about)
-dimension = measured["n"]
-weakest, highest = r[inner].idxmin(), r.idxmax()
-note = f"trained, all other layers: the lowest dimension the weakest (it is {weakest})"
-records.record("low-dimension-weaker", bool(dimension[weakest] == dimension[inner].min()),
-               note=note, figure="fig-nulls", **about)  # fmt: skip
-assert dimension[highest] == sorted(set(dimension))[1]
-glue(highest_layer=highest)
+rank = measured.loc[inner, ["n", "r"]].corr("spearman").loc["n", "r"]
+records.record("low-dimension-weaker", bool(rank > 0),
+               note="trained, over the other layers: the higher the dimension, the higher r",
+               figure="fig-nulls", **about)  # fmt: skip
+assert rank < 0
+glue(rank=rank)
 lowest = untrained["r"].idxmin()
 note = f"untrained, of the same dimensions: first layer the weakest (it is {lowest})"
 records.record("low-dimension-weaker", lowest == "conv1", note=note, figure="fig-nulls", **about)
@@ -412,9 +412,9 @@ assert inputs["participation"].max() < 200
 # ## One number speaks for every filter, but in the first layer
 #
 # The standard deviation of $r$ over the filters is {glue:text}`spread-first:.2f` in the first layer
-# and at most {glue:text}`spread-rest:.3f` in all others; that of the angles' cosines, which need no
-# inputs and concentrate with the dimension ({doc}`random_vectors`), is largest there, too. The
-# first layer differs in its dimension and in its inputs, whose participation ratio is
+# and at most {glue:text}`spread-rest:.3f` in all others; that of the angles' cosines, which
+# concentrate with the dimension ({doc}`random_vectors`), is largest there, too. The first layer
+# differs in its dimension and in its inputs, whose participation ratio is
 # {glue:text}`first-participation:.1f`. {numref}`fig-filters` shows how much its filters differ.
 
 # %%
@@ -625,13 +625,12 @@ assert min(useless["seed 1"], idle["seed 1"]) > 75 > usual["seed 1"]
 questions = {
     "r rises as the error falls, from the first epoch to the eighth": bool((middle > start).all()),
     "r rises as the error falls, from the eighth epoch to the last": bool((end > middle).all()),
-    "r is higher where the error is lower, at the end of trainings that differ in width, in all "
-    "layers but the first": bool(rises.all()),
-    "r of a wider network is the higher only once its error is the lower": not (
-        early > ended.max()
-    ).all(),
-    "r is higher where the error is lower, half-way through trainings that differ in their step, "
-    "in some layer but the first": not higher["half-way"].all(),
+    "at the end r is higher where the error is lower, in each of eight layers: an eighth, a "
+    "quarter and the whole of the width": bool(rises.all()),
+    "while its error is the higher, r of the network of full width is not above that of a quarter "
+    "at the end": worse_yet_higher.empty,
+    "half-way r is higher where the error is lower, in one of eight layers at least: networks that "
+    "differ in their step": not step_higher.all(),
     "r is lower in a network whose gradients were wrong, which learned next to nothing": bool(
         useless["r"] < usual["r"]
     ),
@@ -645,10 +644,12 @@ questions = {
     "a random turn by the same angle costs no more than w^c": turned[0] < latent[0] + 2 * turned[1],
     "w^c costs less than the same signs with shuffled magnitudes": cheaper,
 }
+of_others = {"quarter": "cifar10-convnet-long-w0.25-s1", "step": f"{STEP}-s1"}
 for question, answer in questions.items():
-    records.record(
-        "because-of-geometry", bool(answer), note=question, figure="fig-exchange", **about
-    )
+    run = next((name for word, name in of_others.items() if word in question), WIDE)
+    figure = "fig-exchange" if "cost" in question else "fig-nulls"
+    records.record("because-of-geometry", bool(answer), note=question, figure=figure,
+                   **about | {"run": run})  # fmt: skip
 answers = pd.Series(questions).map({True: "yes", False: "no"}).to_frame("answer")
 answers.index = answers.index.str.replace("w^c", "wᶜ")
 assert sum(questions.values()) < len(questions) / 2
