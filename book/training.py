@@ -420,7 +420,7 @@ table(pd.concat([mine, reported]), {"epochs": "epochs", "augmentation": "augment
 # The networks that others report for the same layers
 # {cite}`courbariaux2016,geiger2020,helwegen2019` were all trained for longer than ours, and on the
 # official images. The two of {glue:text}`original-epochs` epochs, {glue:text}`longer:.0f` times as
-# many, err less; the third is not told apart from ours by so many test images. (All in
+# many, err less; the third is not told apart from ours by so many test images. (Ours in
 # bfloat16.)
 #
 # ## Signs cost more in a narrower network
