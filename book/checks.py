@@ -134,8 +134,8 @@ glue(long_epochs=long.epochs)
 # errors, of the seeds alone, {glue:text}`long-worse` worse, and {glue:text}`long-unsure` is not
 # told apart. *{glue:text}`long-best`* gains most, {glue:text}`long-gain:.1f` points, and twice the
 # rate {glue:text}`long-rate:.1f`. Whether that holds for as many epochs as `long` is meant for,
-# this table cannot say. {doc}`training` tried one other case: a narrower network, all images, more
-# epochs, and a larger step, which was worse there.
+# this table cannot say. {doc}`training` tried all images and more epochs: there twice the rate
+# was no better at this width, and a larger step worse at half of it.
 
 # %% [markdown]
 # ## What common mistakes cost
