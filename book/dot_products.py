@@ -95,6 +95,16 @@ def control(geometry, name, comparison="weights"):
     return rows.drop(columns=["comparison", "control"]).groupby("layer", sort=False).mean()
 
 
+def in_inner(run, column="r"):
+    """What was measured in the layers after the first: a row for each epoch."""
+    return run.measurements.pivot(index="epoch", columns="layer", values=column)[inner]
+
+
+def wrong_held_out(run):
+    """Percent of the images held out, epoch by epoch."""
+    return 100 * run.history.set_index("epoch")["validation_error"]
+
+
 measured = control(wide, "measured")
 inner = list(measured.index[1:])
 
@@ -207,24 +217,12 @@ assert r["conv1"] < untrained["r"]["conv1"]
 assert half["conv1"] < r["conv1"] < min(nulls[k]["r"]["conv1"] for k in list(nulls)[:4])
 by_epoch = made.measurements.pivot(index="epoch", columns="layer", values="r")
 start, middle, end = (by_epoch.loc[e] for e in (1, 8, len(made.history)))
-held_out = 100 * made.history.set_index("epoch")["validation_error"]
+held_out = wrong_held_out(made)
 assert held_out.iloc[-1] < held_out[8] - 5 < held_out[1] - 20
 assert (middle > start)[inner].all()
 assert (end < middle)[inner].all()
 moved = (end - middle)[inner].abs().max()
 assert moved < 0.02 < (middle - start)[inner].median()
-
-
-def in_inner(run, column="r"):
-    """What was measured in the layers after the first: a row for each epoch."""
-    return run.measurements.pivot(index="epoch", columns="layer", values=column)[inner]
-
-
-def wrong_held_out(run):
-    """Percent of the images held out, epoch by epoch."""
-    return 100 * run.history.set_index("epoch")["validation_error"]
-
-
 eighth, quarter = (
     [training.published_run(f"cifar10-convnet-long-w{w:g}-s{s}") for s in (1, 2, 3)]
     for w in (1 / 8, 1 / 4)
@@ -242,7 +240,7 @@ rises = (of_eighth.max() < of_quarter.min()) & (of_quarter.max() < of_full.iloc[
 assert rises.all()  # seed by seed
 of_ends = [[wrong_held_out(run).iloc[-1] for run in runs] for runs in (eighth, quarter, [made])]
 assert min(of_ends[0]) > max(of_ends[1]) > min(of_ends[1]) > of_ends[2][0]
-worse = wrong_held_out(made) > max(of_ends[1]) + 1
+worse = held_out > max(of_ends[1]) + 1
 worse_yet_higher = worse.index[worse & (of_full > of_quarter.max()).all(axis=1)]
 assert len(worse_yet_higher) > 10
 assert list(worse_yet_higher) == list(range(worse_yet_higher[0], worse_yet_higher[-1] + 1))
@@ -270,8 +268,8 @@ medians = {"eighth": of_eighth.mean(), "quarter": of_quarter.mean(), "full": of_
 glue(by_width={at: values.median() for at, values in medians.items()}, width_seeds=len(eighth))
 glue(narrower=len(rose), receded=min(receded))
 glue(yet={"from": worse_yet_higher[0], "to": worse_yet_higher[-1]})
-glue(yet_high=at_most(wrong_held_out(made)[worse_yet_higher].max(), 0))
-glue(yet_low=at_least(wrong_held_out(made)[worse_yet_higher].min(), 0))
+glue(yet_high=at_most(held_out[worse_yet_higher].max(), 0))
+glue(yet_low=at_least(held_out[worse_yet_higher].min(), 0))
 glue(ended=at_most(max(of_ends[1]), 0))
 glue(halfway={"large": halfway_wrong[0], "usual": at_most(max(halfway_wrong[1:]), 0)})
 glue(halfway_from=HALFWAY.start, halfway_to=HALFWAY.stop)
