@@ -173,7 +173,9 @@ mostly = high.mean() > 0.5
 glue(carried=f"the signs {'carry it' if mostly else 'alone do not carry it'} in most layers")
 first = [table.index[0] for table in means.values()]
 lowest = {architectures.VARIANTS[k].family: table["r"].idxmin() for k, table in means.items()}
-glue(lowest_recurrent=lowest["recurrent"], lowest_attention=lowest["attention"])
+glue(lowest={kind: lowest[kind] for kind in ("recurrent", "residual", "attention")})
+its_first = lowest["residual"] == means["residual, binary"].index[0]
+glue(lowest_first=", its first," if its_first else "")
 fallen = every.index[every["excess"] < -quantile * every["excess_se"]]
 fall = ", ".join(f"{layer} ({network.split(',')[0]})" for network, layer in fallen)
 glue(fallen=f"falls in {fall}" if fall else "falls in no layer")
@@ -210,7 +212,8 @@ for (network, layer), row in every.iterrows():
 # from {glue:text}`recurrent-before:.2f` to {glue:text}`recurrent-r:.2f`, although the inputs there
 # are the network's own states, step after step. The median angle of a layer is
 # {glue:text}`angle:.0f`°. The weakest layer is {glue:text}`lowest-recurrent` in the recurrent
-# network and {glue:text}`lowest-attention` in attention.
+# network, {glue:text}`lowest-residual` in the residual one{glue:text}`lowest-first` and
+# {glue:text}`lowest-attention` in attention.
 #
 # How much of it needs the particular $w^c$? With the same signs and shuffled magnitudes the median
 # filter is above the trained one in {glue:text}`shuffled-above` of the layers, fewer than in
@@ -384,6 +387,7 @@ plots.by_layer({"trained": trained, "untrained": before}, ax, column="filter_r")
 ax.set(ylabel="r of a filter")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=2)
 live = Origin(mnist.provenance, len(some), preset=preset, seed=seed)
+tested = Origin(mnist.provenance, len(test.labels)).title
 show(
     figure,
     "fig-yours-recurrent",
@@ -410,11 +414,12 @@ for layer, row in trained.iterrows():
         note=f"recurrent, {sizes.hidden} units: layer {layer}, n = {row['n']:,.0f}, "
         f"r = {row['filter_r']:.3f}",
     )
-glue(live_data=live.title, live_error=live_error, live_r=trained.loc["recurrent", "filter_r"])
+glue(live_data=tested, live_error=live_error, live_r=trained.loc["recurrent", "filter_r"])
+glue(live_probed=len(some))
 
 # %% [markdown]
-# On {glue:text}`live-data` its error is {glue:text}`live-error:.1f` %, and the median filter of the
-# recurrent weights has $r =$ {glue:text}`live-r:.2f`.
+# On {glue:text}`live-data` its error is {glue:text}`live-error:.1f` %. On {glue:text}`live-probed`
+# of them the median filter of the recurrent weights has $r =$ {glue:text}`live-r:.2f`.
 #
 # ## Exercises
 #

@@ -188,7 +188,8 @@ for label, dtype in (
     rounded[label] = {"zeros": zeros, "error": training.evaluate(changed, images)}
 rounded = pd.DataFrame(rounded).T.astype({"zeros": int}).rename_axis("rounded to")
 assert rounded["zeros"].iloc[0] == 0 < rounded["zeros"].iloc[-1]
-table(rounded, {"zeros": "weights at 0", "error": "test error (%) | .1%"})
+tested = f"{len(images.labels):,}"
+table(rounded, {"zeros": "weights at 0", "error": f"error on {tested} test images (%) | .1%"})
 
 # %% [markdown]
 # ## Eight bits

@@ -25,10 +25,10 @@
 # {glue:text}`tally`
 #
 # Identities and theorems can fail only where the paper states them too widely. An *observation* has
-# to exceed its null, what the same measurement gives where the claim has no part in it. A claim
-# **holds** if all its records keep its rule, and does not if none keeps even the weaker rule that
-# some have; between the two it **holds in part**. An *explanation* between the two is **not
-# established**: what it explains may well be seen.
+# to exceed its null, what the same measurement gives where the claim has no part in it, or to lie
+# in an interval that its row names. A claim **holds** if all its records keep its rule, and does
+# not if none keeps even the weaker rule that some have; between the two it **holds in part**. An
+# *explanation* between the two is **not established**: what it explains may well be seen.
 
 # %% tags=["parameters"]
 preset = "book"  # which executed chapters to read: smoke, book or paper
@@ -57,7 +57,8 @@ glue(unexpected=", ".join(unexpected) or "none")
 # it, its rule, every record, and links to the sentence and the figure that it is about.
 #
 # The rules are this book's, fixed since 22 November 2026 while its chapters were written: they were
-# not preregistered. A rule that was changed says when, and what changed it. Each row also has the
+# not preregistered. A rule that was changed says when, and what changed it; what would overturn a
+# verdict is such as would change it by its rule. Each row also has the
 # verdict that is expected; those found otherwise in this build: {glue:text}`unexpected`.
 #
 # For programs: `bnn-geometry claims --json`.

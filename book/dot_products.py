@@ -5,6 +5,7 @@
 #     data: [cifar10]
 #     runs:
 #       - cifar10-convnet-long-w1-s1
+#       - cifar10-convnet-long-w1-s1-branch
 #       - cifar10-convnet-long-w0.125-s1
 #       - cifar10-convnet-long-w0.125-s2
 #       - cifar10-convnet-long-w0.125-s3
@@ -72,6 +73,7 @@ from bnn_geometry.book import filters, plots, presets, records
 from bnn_geometry.book.display import Origin, at_least, at_most, glue, show, table, width
 from bnn_geometry.data.datasets import Provenance
 from bnn_geometry.probing import dot_products
+from bnn_geometry.probing.weights import weight_angles
 from bnn_geometry.studies import estimators, tables
 from bnn_geometry.studies.geometry_results import published_geometry
 
@@ -111,7 +113,7 @@ inner = list(measured.index[1:])
 # %% [markdown]
 # ## Figure 3: r is near one in every layer but the first
 #
-# {numref}`fig-dot-products` repeats the paper's Figure 3 for all nine weight layers.
+# {numref}`fig-dot-products` repeats the paper's Figure 3 for every weight layer.
 
 # %%
 figure, axes = plots.new_figure(3, 3, height=8.0)
@@ -153,7 +155,7 @@ assert measured["disagreement"]["conv1"] > measured["from_angle"]["conv1"]
 #
 # ## Shuffled magnitudes do as well
 #
-# A high $r$ needs something to be compared with. {numref}`fig-nulls` has five nulls:
+# {numref}`fig-nulls` compares $r$ with five nulls:
 #
 # - *untrained*: the network of the same seed before its first step;
 # - *white inputs*: the cosine of the angle between $w^b$ and $w^c$ ({term}`cosine similarity`),
@@ -223,6 +225,25 @@ assert (middle > start)[inner].all()
 assert (end < middle)[inner].all()
 moved = (end - middle)[inner].abs().max()
 assert moved < 0.02 < (middle - start)[inner].median()
+branch = training.published_run(f"{WIDE}-branch")  # goes on from it, at a constant rate
+begun, ten_more = branch.info["branch_of"]["epoch"], len(branch.history)
+assert branch.info["branch_of"]["run"] == WIDE
+assert np.allclose(branch.history["lr"], made.history.set_index("epoch")["lr"][begun], rtol=0.01)
+LATE = slice(ten_more - 2, ten_more)  # epochs of the branch
+fell = {
+    rate: by_epoch.loc[begun, inner] - epochs.loc[LATE].mean()
+    for rate, epochs in (
+        ("constant", in_inner(branch)),
+        ("falling", in_inner(made).rename(lambda epoch: epoch - begun)),
+    )
+}
+fell_less = fell["constant"] < fell["falling"]
+assert fell["constant"].median() < fell["falling"].median()
+assert fell_less.mean() > 0.5
+beside_branch = wrong_held_out(made).loc[begun + 1 : begun + ten_more].iloc[-3:].mean()
+glue(fell={rate: falls.median() for rate, falls in fell.items()}, fell_less=int(fell_less.sum()))
+glue(begun=begun, ten_more=ten_more, branch_wrong=wrong_held_out(branch).loc[LATE].mean())
+glue(beside_branch=beside_branch)
 eighth, quarter = (
     [training.published_run(f"cifar10-convnet-long-w{w:g}-s{s}") for s in (1, 2, 3)]
     for w in (1 / 8, 1 / 4)
@@ -260,10 +281,6 @@ def larger_minus_usual(column, epochs):
 step_higher = (larger_minus_usual("r", HALFWAY) > 0).all()
 assert step_higher.all()
 assert (larger_minus_usual("angle", HALFWAY) < 0).all(axis=None)
-still = (larger_minus_usual("r", [len(made.history)]) > 0).all().sum()
-assert 0 < still < len(inner)
-apart = wrong_held_out(larger).iloc[-1] - max(of_ends[0])
-assert apart > 0
 medians = {"eighth": of_eighth.mean(), "quarter": of_quarter.mean(), "full": of_full.iloc[-1]}
 glue(by_width={at: values.median() for at, values in medians.items()}, width_seeds=len(eighth))
 glue(narrower=len(rose), receded=min(receded))
@@ -273,7 +290,7 @@ glue(yet_low=at_least(held_out[worse_yet_higher].min(), 0))
 glue(ended=at_most(max(of_ends[1]), 0))
 glue(halfway={"large": halfway_wrong[0], "usual": at_most(max(halfway_wrong[1:]), 0)})
 glue(halfway_from=HALFWAY.start, halfway_to=HALFWAY.stop)
-glue(halfway_width=width(larger.recipe.width), halfway_still=int(still), halfway_apart=apart)
+glue(halfway_width=width(larger.recipe.width))
 glue(continuous_least=at_least(half[inner].min(), 2))
 glue(continuous={"low": half[inner].min(), "high": half[inner].max()})
 glue(
@@ -292,13 +309,17 @@ glue(followed=made.info["measured_images"])
 # out goes from {glue:text}`held-out-first:.0f` % to {glue:text}`held-out-eight:.0f` %, $r$ rises in
 # all of the eight layers ({glue:text}`followed` images, one seed). At the end, with the error at
 # {glue:text}`held-out-end:.0f` %, it is lower than after the eighth epoch in all of them, by up to
-# {glue:text}`moved:.3f`. In {glue:text}`narrower` narrower networks it rises likewise, and then
-# falls in at least {glue:text}`receded` of the eight.
+# {glue:text}`moved:.3f`. In {glue:text}`narrower` narrower networks it rises likewise, and falls in
+# at least {glue:text}`receded` of the eight. Part of that goes with the learning rate: at that of
+# epoch {glue:text}`begun`, {glue:text}`ten-more` epochs more, with {glue:text}`branch-wrong:.0f` %
+# wrong in the last three in place of {glue:text}`beside-branch:.0f` %, cost the median layer
+# {glue:text}`fell-constant:.4f` of $r$ in place of {glue:text}`fell-falling:.4f`, and
+# {glue:text}`fell-less` of the eight lose less.
 #
 # The wider a network of `long`, the higher $r$ ends in each of the eight layers, seed by seed:
-# {glue:text}`by-width-eighth:.3f` in the median layer at an eighth of the width,
+# {glue:text}`by-width-eighth:.3f` in the median layer at an eighth of it,
 # {glue:text}`by-width-quarter:.3f` at a quarter (means of {glue:text}`width-seeds`) and
-# {glue:text}`by-width-full:.3f` at full width. The error is lower, too, but $r$ need not follow it.
+# {glue:text}`by-width-full:.3f` in full. The error is lower, too, but $r$ need not follow it.
 # In epochs {glue:text}`yet-from` to {glue:text}`yet-to` the network of full width has
 # {glue:text}`yet-low:.0f` to {glue:text}`yet-high:.0f` % wrong, and a higher $r$ than those of a
 # quarter at their end, with {glue:text}`ended:.0f` % or less. And at width
@@ -306,8 +327,7 @@ glue(followed=made.info["measured_images"])
 # of {glue:text}`halfway-large:.0f` % in the mean over epochs {glue:text}`halfway-from` to
 # {glue:text}`halfway-to`, where three with the step of `long` have at most
 # {glue:text}`halfway-usual:.0f` %, and a higher $r$ than they, its latents being nearer to their
-# signs. (At the end its error is {glue:text}`halfway-apart:.1f` points above theirs, its $r$
-# the highest in {glue:text}`halfway-still` layers.)
+# signs.
 #
 # A high $r$ takes only the signs. With the magnitudes shuffled among the same signs, at the same
 # angle, $r$ is higher in all nine layers: what makes it high is that $w^b$ lies along directions in
@@ -411,9 +431,9 @@ assert inputs["participation"].max() < 200
 #
 # The standard deviation of $r$ over the filters is {glue:text}`spread-first:.2f` in the first layer
 # and at most {glue:text}`spread-rest:.3f` in all others; that of the angles' cosines, which
-# concentrate with the dimension ({doc}`random_vectors`), is largest there, too. The first layer
-# differs in its dimension and in its inputs, whose participation ratio is
-# {glue:text}`first-participation:.1f`. {numref}`fig-filters` shows how much its filters differ.
+# concentrate with the dimension ({doc}`random_vectors`), is largest there, too. The participation
+# ratio of that layer's inputs is {glue:text}`first-participation:.1f`. {numref}`fig-filters` shows
+# how much its filters differ.
 
 # %%
 by_filter = wide.filters.groupby("layer", sort=False)
@@ -491,12 +511,12 @@ glue(se={"shuffled": error["shuffled magnitudes", "all"], "random": error["rando
 # %% [markdown]
 # With its own latents in every layer the network errs {glue:text}`cost-latent:.1f` ±
 # {glue:text}`cost-latent-se:.1f` points more (s.e., {glue:text}`judged` images) than the
-# {glue:text}`binary-error:.1f` % that it has on these images with their signs, batch norm refitted
-# alike. Shuffled magnitudes cost {glue:text}`cost-shuffled:.1f` ± {glue:text}`se-shuffled:.1f`
-# points and random turns by the same angle {glue:text}`cost-random:.1f` ±
-# {glue:text}`se-random:.1f`. Against other magnitudes under the same signs latents cost
-# {glue:text}`saved:+.1f` ± {glue:text}`saved-se:.1f` points, which is {glue:text}`evidence` that
-# the network gains from the vectors that its signs are said to approximate.
+# {glue:text}`binary-error:.1f` % of the same images with their signs. Shuffled magnitudes cost
+# {glue:text}`cost-shuffled:.1f` ± {glue:text}`se-shuffled:.1f` points and random turns by the same
+# angle {glue:text}`cost-random:.1f` ± {glue:text}`se-random:.1f`. Against other magnitudes under
+# the same signs latents cost {glue:text}`saved:+.1f` ± {glue:text}`saved-se:.1f` points, which is
+# {glue:text}`evidence` that the network gains from the vectors that its signs are said to
+# approximate.
 #
 # ## The activations, and a perceptron
 
@@ -557,10 +577,10 @@ assert mlp_above == len(strips["perceptron"][1])
 #
 # ## Most discriminants survive no better than random directions
 #
-# The paper concludes that the informative directions in the data and in the layers are well
-# approximated by binary vectors ({claim}`informative-directions`). Below are the five leading
-# principal components of each layer's inputs and the five best linear discriminants, fitted on
-# training images and judged on test images, beside random directions.
+# The paper concludes that informative directions are well approximated by binary vectors
+# ({claim}`informative-directions`). Below are the five leading principal components of each layer's
+# inputs and the five best linear discriminants, fitted on training images and judged on test
+# images, beside random directions.
 
 # %%
 directions = wide.directions.groupby(["layer", "kind"], sort=False)["r"]
@@ -596,24 +616,44 @@ table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 #
 # ## Is it the geometry?
 #
-# Contribution 2 of the paper, that *angles* are preserved in trained networks, holds in the sense
-# of {doc}`random_vectors`: a layer's filters are {glue:text}`angle-low:.0f`° to
-# {glue:text}`angle-high:.0f`° from their signs on average, where uniform weights before any
-# training are {glue:text}`angle-uniform:.0f`° ({claim}`angles-in-networks`). Its main result is an
+# That *angles* are preserved in trained networks, the paper's contribution 2, holds at full width:
+# a layer's filters are {glue:text}`angle-low:.0f`° to {glue:text}`angle-high:.0f`° from their signs
+# on average, where uniform weights before any training are {glue:text}`angle-uniform:.0f`°. At an
+# eighth those of {glue:text}`turned-further` layers are further in each of
+# {glue:text}`width-seeds`, up to {glue:text}`turned-most:.0f`°
+# ({claim}`angles-in-networks`). Its main result is an
 # explanation: such networks work *because of* the geometry. The ledger asks {glue:text}`asked`
 # questions of it
 # ({claim}`because-of-geometry`); the networks with wrong gradients are those of
 # {doc}`learning_dynamics`.
 
 # %%
-angles = by_filter["angle"]
-cosines = np.cos(np.radians(angles.mean()))
-spread_of = np.radians(angles.sem()) * np.sin(np.radians(angles.mean()))
-for layer, n in measured["n"].items():
-    records.record("angles-in-networks", cosines[layer], uncertainty=float(spread_of[layer]),
-                   null=float(np.sqrt(3) / 2), against="uniform entries",
-                   note=f"layer {layer}, n = {n:,.0f}", **about)  # fmt: skip
-glue(angle={"low": angles.mean().min(), "high": angles.mean().max()}, angle_uniform=30.0)
+angles = by_filter["angle"].mean()
+of_uniform = np.sqrt(3) / 2  # the cosine
+
+
+def cosines(angles):
+    """Every layer's mean cosine between a filter and its signs, and the standard error."""
+    of_layers = angles.assign(cosine=np.cos(np.radians(angles["angle"]))).groupby("layer")["cosine"]
+    return pd.DataFrame({"mean": of_layers.mean(), "se": of_layers.sem()}).loc[measured.index]
+
+
+of_widths = {"the whole": (cosines(wide.filters), WIDE)}
+for run, of_width in ((eighth[0], "an eighth"), (quarter[0], "a quarter")):
+    of_widths[of_width] = cosines(weight_angles(run.network())), run.path.name
+for of_width, (of_layers, name) in of_widths.items():
+    for layer, row in of_layers.iterrows():
+        records.record("angles-in-networks", row["mean"], uncertainty=row["se"],
+                       null=float(of_uniform), against="uniform entries",
+                       note=f"{of_width} of the width: layer {layer}",
+                       **about | {"run": name})  # fmt: skip
+assert (of_widths["the whole"][0].eval("mean - 2 * se") > of_uniform).all()
+narrow = [weight_angles(run.network()) for run in eighth]
+further = pd.DataFrame([cosines(x).eval("mean + 2 * se") < of_uniform for x in narrow]).all()
+assert 0 < further.sum() < len(inner)
+most = max(x.groupby("layer")["angle"].mean()[further.index[further]].max() for x in narrow)
+glue(turned_further=int(further.sum()), turned_most=at_most(most, 0))
+glue(angle={"low": angles.min(), "high": angles.max()}, angle_uniform=30.0)
 turned = cost["random turn", "all"], error["random turn", "all"]
 crippled = estimators.summarize(tables.published("estimators"))  # some with wrong gradients
 useless, idle, usual = (
@@ -642,12 +682,17 @@ questions = {
     "a random turn by the same angle costs no more than w^c": turned[0] < latent[0] + 2 * turned[1],
     "w^c costs less than the same signs with shuffled magnitudes": cheaper,
 }
-of_others = {"quarter": "cifar10-convnet-long-w0.25-s1", "step": f"{STEP}-s1"}
+of_others = {"quarter": quarter[0].path.name, "step": larger.path.name,
+             "never binary": CONTINUOUS, "gradients": "estimators",
+             "last layer alone": "estimators"}  # fmt: skip
+figures = {"cost": "fig-exchange", "never binary": "fig-nulls"}
 for question, answer in questions.items():
-    run = next((name for word, name in of_others.items() if word in question), WIDE)
-    figure = "fig-exchange" if "cost" in question else "fig-nulls"
-    records.record("because-of-geometry", bool(answer), note=question, figure=figure,
-                   **about | {"run": run})  # fmt: skip
+    name, shown = (
+        next((found for word, found in of.items() if word in question), other)
+        for of, other in ((of_others, WIDE), (figures, None))
+    )
+    records.record("because-of-geometry", bool(answer), note=question, figure=shown,
+                   **about | {"run": name})  # fmt: skip
 answers = pd.Series(questions).map({True: "yes", False: "no"}).to_frame("answer")
 answers.index = answers.index.str.replace("w^c", "wᶜ")
 assert sum(questions.values()) < len(questions) / 2
@@ -699,8 +744,7 @@ headings = {"n": "n", "r": "r | .3f", "r_se": "s.e. of the difference | .4f"}
 table(beside.join(before["r"].rename("untrained")), headings | {"untrained": "untrained: r | .3f"})
 
 # %% [markdown]
-# Where the images are those of the published run, its own weights are measured once more, on a few
-# of them; the result must agree with what is published.
+# Where the images are those of the published run, its own weights are measured once more, on a few.
 
 # %% tags=["nbval-ignore-output"]
 again = "other images than those of the published run: not measured again"

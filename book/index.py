@@ -102,9 +102,9 @@ display(board, raw=True)
 # {doc}`theory`, {doc}`random_vectors`, {doc}`training`, {doc}`dot_products`,
 # {doc}`learning_dynamics` and {doc}`pretrained` are one line of thought; {doc}`one_bit_codes` and
 # {doc}`architectures` take it to vector search and to other networks. Each begins with its answer.
-# Conclusions rest on *published runs*, networks that come with the book; what a build trains itself
-# is shown under *Yours*. Figures say which images they show. The code is folded above each. For
-# your own network there is {doc}`probe_your_network`.
+# Conclusions rest on *published runs*, trainings whose records come with the book, most with their
+# network; what a build trains itself is shown under *Yours*. Figures say which images they show.
+# The code is folded above each. For your own network there is {doc}`probe_your_network`.
 #
 # Any chapter runs again with other parameters, as a notebook (the arrow at its top) or by
 #

@@ -40,7 +40,8 @@
 # Keep only the signs of the weights of a network that was trained with real ones, and its error on
 # {glue:text}`data` goes from {glue:text}`start:.1f` % to {glue:text}`plain:.1f` % (one network,
 # {glue:text}`tested` test images). The cause is {term}`batch norm`, whose statistics are those of
-# other dot products: measured again, the error is {glue:text}`refitted:.1f` %, signs cost
+# other dot products: measured again, the error is {glue:text}`refitted:.1f` %
+# ({glue:text}`start-refitted:.1f` % before any binarization), signs cost
 # {glue:text}`signs-cost:.1f` points, and a scale factor for each filter changes nothing. With
 # binary activations as well the error is {glue:text}`both:.1f` %, against {glue:text}`binary:.1f` %
 # of a network that was trained binary ({claim}`pretrained`). The paper's reason is the magnitude of
@@ -163,6 +164,7 @@ assert parts.loc[SCALED, "kept"] > 50
 assert abs(parts.loc[SCALED, "refitted"] - signs["refitted"]) < 0.5
 glue(tested=f"{study.settings['test_images']:,}")
 glue(data=of_study.data.title, refit_images=study.settings["refit_images"])
+glue(start_refitted=start["refitted"])
 glue(start=start["kept"], plain=signs["kept"], refitted=signs["refitted"])
 glue(scaled=parts.loc[SCALED, "kept"], both=parts.loc[BOTH, "refitted"])
 glue(binary=binary["refitted"], angle=signs["angle"])
@@ -303,19 +305,25 @@ assert cost[BOTH] > max(cost["activations"], cost[SIGNS])
 assert both_more > 2 * both_more_se
 glue(activations_cost=cost["activations"], both_cost=cost[BOTH])
 about = {"preset": preset, "data": of_study.data, "run": study.settings["continuous"]}
-for column, how in (("kept", "as trained"), ("refitted", "measured again")):
-    for name in (SIGNS, SCALED, "activations", BOTH):
-        more, se = excess(parts.loc[name], binary, column)
-        records.record(
-            "pretrained",
-            more,
-            uncertainty=se,
-            null=0.0,
-            against="network trained binary",
-            figure="fig-converted",
-            note=f"{name.replace(':', ' as')} binarized, batch norm {how}",
-            **about,
-        )
+
+
+def record_excess(table, trained_binary, **about):
+    """How much worse a converted network is than one that was trained binary, into the ledger."""
+    for column, how in (("kept", "as trained"), ("refitted", "measured again")):
+        for name in (SIGNS, SCALED, "activations", BOTH):
+            more, se = excess(table.loc[name], trained_binary, column)
+            records.record(
+                "pretrained",
+                more,
+                uncertainty=se,
+                null=0.0,
+                against="network trained binary",
+                note=f"{name.replace(':', ' as')} binarized, batch norm {how}",
+                **about,
+            )
+
+
+record_excess(parts, binary, figure="fig-converted", **about)
 for what, row in pairs.iterrows():
     records.record(
         "pretrained",
@@ -525,25 +533,16 @@ records.record(
     note=f"width {width(sizes.convnet.width)}, {sizes.convnet.epochs} epochs, one seed of each",
     **of_build,
 )
-for column, how in (("kept", "as trained"), ("refitted", "measured again")):
-    for name in (SIGNS, SCALED, "activations", BOTH):
-        more, se = excess(live.loc[name], live_binary, column)
-        records.record(
-            "pretrained",
-            more,
-            uncertainty=se,
-            null=0.0,
-            against="network trained binary",
-            note=f"{name.replace(':', ' as')} binarized, batch norm {how}",
-            **of_build,
-        )
+record_excess(live, live_binary, **of_build)
+glue(live_tested=f"{tested:,}")
 glue(live_data=origin.title, live_gap=live_gap, live_epochs=sizes.convnet.epochs)
 glue(live_plain=live.loc[SIGNS, "kept"], live_refitted=live.loc[SIGNS, "refitted"])
 
 # %% [markdown]
-# On {glue:text}`live-data`, trained for {glue:text}`live-epochs` epochs, the two networks differ by
-# {glue:text}`live-gap:+.1f` points. The signs of the weights give {glue:text}`live-plain:.1f` %,
-# and {glue:text}`live-refitted:.1f` % with batch norm measured again.
+# Trained for {glue:text}`live-epochs` epochs, the two networks differ by {glue:text}`live-gap:+.1f`
+# points on all {glue:text}`live-tested` test images. On {glue:text}`live-data` the signs of the
+# continuous one's weights give {glue:text}`live-plain:.1f` %, and {glue:text}`live-refitted:.1f` %
+# with batch norm measured again.
 #
 # ## Exercises
 #

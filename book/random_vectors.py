@@ -21,8 +21,8 @@
 # at 90° ({claim}`angle-limit`). Both angles gather about these values like $n^{-1/2}$
 # ({claim}`angle-spread`, {claim}`quasi-orthogonal`). That an independent vector is closer to $w$
 # than $w$'s own {term}`binarization` is therefore rare in few dimensions already: in $n = 27$, the
-# smallest layer of the paper's network, it has probability {glue:text}`closer-27`
-# ({claim}`separation`), and a theorem of four lines says that it falls exponentially.
+# smallest layer of the paper's network, it has probability {glue:text}`closer-27` if the entries
+# are Gaussian ({claim}`separation`), and a theorem of four lines says that it falls exponentially.
 #
 # Not every direction is near a binary vector: an axis in a thousand dimensions is
 # {glue:text}`axis-1000:.0f`° away from all of them. In random subspaces, of ten dimensions or of a
@@ -334,9 +334,10 @@ glue(own={k: scientific(p) for k, p in own.items()})
 glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 
 # %% [markdown]
-# In three dimensions it happens to {glue:text}`closer-3:.0f` % of all pairs, from $n =$
-# {glue:text}`thousandth` on to fewer than one in a thousand, and at $n = 27$ with probability
-# {glue:text}`closer-27`. The paper asks for “a moderately high dimension”: a dozen or two will do.
+# With Gaussian entries it happens in three dimensions to {glue:text}`closer-3:.0f` % of all pairs,
+# from $n =$ {glue:text}`thousandth` on to fewer than one in a thousand, and at $n = 27$ with
+# probability {glue:text}`closer-27`. The paper asks for “a moderately high dimension”: a dozen or
+# two will do.
 #
 # Uniform entries do better, and not because such vectors avoid each other. They come close *more*
 # often than Gaussian ones: within 30° in ten dimensions with probability {glue:text}`near-uniform`
@@ -378,10 +379,11 @@ glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 # is. If $k$ entries share the vector equally, the cosine is $\sqrt{k/n}$.
 #
 # Single directions say little of a network, though, whose units look at combinations of features.
-# Draw a subspace of $k$ dimensions at random: then *every* vector in it is near its binarization,
-# with a probability that tends to one. For dimensions in proportion to $n$ this is the theorem of
-# Kashin {cite}`kashin1977` and of Figiel, Lindenstrauss and Milman {cite}`figiel1977`; by Gordon's
-# inequality {cite}`gordon1988` the cosine is at least
+# Draw a subspace of $k$ dimensions at random: then the angle between a vector in it and its
+# binarization stays below a bound for *every* such vector, with a probability that tends to one.
+# For dimensions in proportion to $n$ this is the theorem of Kashin {cite}`kashin1977` and of
+# Figiel, Lindenstrauss and Milman {cite}`figiel1977`; by Gordon's inequality {cite}`gordon1988` the
+# cosine is at least
 #
 # $$
 # \frac{\sqrt{2/\pi} - \sqrt{k/n}}{1 + \sqrt{k/n}}
@@ -434,7 +436,7 @@ show(
     "direction found in a random subspace of $n/10$ and of 10 dimensions (one of each), and for a "
     "direction drawn uniformly (mean of 2,000). Grey: where a random vector usually is.",
     origin,
-    alt="An axis rises from 72 degrees at n = 10 into the grey band of random vectors. The worst "
+    alt="An axis rises from 72 degrees at n = 10 within the grey band of random vectors. The worst "
     "direction in a tenth of the dimensions stays at 45 to 49 degrees, that in ten dimensions "
     "falls towards 37 degrees, where a random direction is in all dimensions.",
 )

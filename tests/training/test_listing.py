@@ -3,7 +3,7 @@
 from tiny import TINY, run, tiny_dataset
 
 from bnn_geometry.cli.words import parse_value
-from bnn_geometry.training import listing, recipes, runs
+from bnn_geometry.training import listing, making, recipes, runs
 
 
 def test_the_command_is_read_back_as_the_same_recipe():
@@ -35,6 +35,14 @@ def test_a_run_is_a_row(tmp_path):
     assert (row["seed"], row["epochs"], row["weights"]) == (1, recipe.epochs, True)
     assert row["command"] == listing.command(recipe, 1)
     assert listing.published_runs(tmp_path / "none").empty
+
+
+def test_a_run_that_began_in_another_has_no_command_of_its_own(tmp_path):
+    info = {"branch_of": {"run": "other", "epoch": 3}}
+    making.make(tmp_path / "b", TINY["mlp"], tiny_dataset("mlp"), seed=1, info=info)
+    words = listing.published_runs(tmp_path).loc["b", "command"]
+    assert words.startswith("# ")
+    assert "epochs from the state of other after epoch 3" in words
 
 
 def test_the_example_is_right():

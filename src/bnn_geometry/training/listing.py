@@ -34,6 +34,17 @@ def command(recipe: Recipe, seed: int) -> str:
     return " ".join([*words, f"--seed {seed}"])
 
 
+def _made_by(run: runs.Run) -> str:
+    begun = run.info.get("branch_of")
+    if begun is None:
+        return command(run.recipe, run.seed)
+    # its first weights are those of another run, which no recipe has
+    return (
+        f"# {len(run.history)} epochs from the state of {begun['run']} after epoch "
+        f"{begun['epoch']}: study paper --variants long branch"
+    )
+
+
 def published_runs(folder: Path | None = None) -> pd.DataFrame:
     """Every published run.
 
@@ -47,7 +58,8 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
     DataFrame
         Index run; recipe, width, activation, epochs, seed, test_error (a fraction), hours, threads,
         precision (of a run in stretches, each one's epochs, machine and format), instructions (of
-        the processor), weights (whether they come with it), command.
+        the processor), weights (whether they come with it), command (of a run that began in the
+        middle of another, a comment that says so).
     """
     paths.check_listed("runs", ".")
     rows = {}
@@ -65,6 +77,6 @@ def published_runs(folder: Path | None = None) -> pd.DataFrame:
             "precision": run.computed_in,
             "instructions": run.info.get("instructions") or run.info.get("device", ""),
             "weights": bool(run.weights),
-            "command": command(run.recipe, run.seed),
+            "command": _made_by(run),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
