@@ -171,9 +171,8 @@ assert above_all.mean() < 0.5
 assert lack.median() < every["excess"].median() / 4
 mostly = high.mean() > 0.5
 glue(carried=f"the signs {'carry it' if mostly else 'alone do not carry it'} in most layers")
-first = [table.index[0] for table in means.values()]
 lowest = {architectures.VARIANTS[k].family: table["r"].idxmin() for k, table in means.items()}
-glue(lowest={kind: lowest[kind] for kind in ("recurrent", "residual", "attention")})
+glue(lowest=lowest)
 its_first = lowest["residual"] == means["residual, binary"].index[0]
 glue(lowest_first=", its first," if its_first else "")
 fallen = every.index[every["excess"] < -quantile * every["excess_se"]]

@@ -230,20 +230,20 @@ begun, ten_more = branch.info["branch_of"]["epoch"], len(branch.history)
 assert branch.info["branch_of"]["run"] == WIDE
 assert np.allclose(branch.history["lr"], made.history.set_index("epoch")["lr"][begun], rtol=0.01)
 LATE = slice(ten_more - 2, ten_more)  # epochs of the branch
+of_full = in_inner(made)
 fell = {
-    rate: by_epoch.loc[begun, inner] - epochs.loc[LATE].mean()
+    rate: of_full.loc[begun] - epochs.loc[LATE].mean()
     for rate, epochs in (
         ("constant", in_inner(branch)),
-        ("falling", in_inner(made).rename(lambda epoch: epoch - begun)),
+        ("falling", of_full.rename(lambda epoch: epoch - begun)),
     )
 }
 fell_less = fell["constant"] < fell["falling"]
 assert fell["constant"].median() < fell["falling"].median()
-assert fell_less.mean() > 0.5
-beside_branch = wrong_held_out(made).loc[begun + 1 : begun + ten_more].iloc[-3:].mean()
+assert 0.5 < fell_less.mean() < 1
 glue(fell={rate: falls.median() for rate, falls in fell.items()}, fell_less=int(fell_less.sum()))
 glue(begun=begun, ten_more=ten_more, branch_wrong=wrong_held_out(branch).loc[LATE].mean())
-glue(beside_branch=beside_branch)
+glue(beside_branch=held_out.loc[begun + LATE.start : begun + LATE.stop].mean())
 eighth, quarter = (
     [training.published_run(f"cifar10-convnet-long-w{w:g}-s{s}") for s in (1, 2, 3)]
     for w in (1 / 8, 1 / 4)
@@ -256,7 +256,6 @@ assert min(receded) > len(inner) - 2
 of_eighth, of_quarter = (
     pd.DataFrame([in_inner(run).iloc[-1] for run in runs]) for runs in (eighth, quarter)
 )
-of_full = in_inner(made)
 rises = (of_eighth.max() < of_quarter.min()) & (of_quarter.max() < of_full.iloc[-1])
 assert rises.all()  # seed by seed
 of_ends = [[wrong_held_out(run).iloc[-1] for run in runs] for runs in (eighth, quarter, [made])]
@@ -310,16 +309,16 @@ glue(followed=made.info["measured_images"])
 # all of the eight layers ({glue:text}`followed` images, one seed). At the end, with the error at
 # {glue:text}`held-out-end:.0f` %, it is lower than after the eighth epoch in all of them, by up to
 # {glue:text}`moved:.3f`. In {glue:text}`narrower` narrower networks it rises likewise, and falls in
-# at least {glue:text}`receded` of the eight. Part of that goes with the learning rate: at that of
-# epoch {glue:text}`begun`, {glue:text}`ten-more` epochs more, with {glue:text}`branch-wrong:.0f` %
-# wrong in the last three in place of {glue:text}`beside-branch:.0f` %, cost the median layer
-# {glue:text}`fell-constant:.4f` of $r$ in place of {glue:text}`fell-falling:.4f`, and
-# {glue:text}`fell-less` of the eight lose less.
+# at least {glue:text}`receded` of the eight. Part of that goes with the learning rate. With it held
+# from epoch {glue:text}`begun` on, {glue:text}`ten-more` epochs later
+# {glue:text}`branch-wrong:.0f` % are wrong, not {glue:text}`beside-branch:.0f` % (means of three),
+# and $r$ is {glue:text}`fell-constant:.4f` lower, not {glue:text}`fell-falling:.4f`, in the median;
+# {glue:text}`fell-less` of the eight lose less, the others more.
 #
 # The wider a network of `long`, the higher $r$ ends in each of the eight layers, seed by seed:
-# {glue:text}`by-width-eighth:.3f` in the median layer at an eighth of it,
+# {glue:text}`by-width-eighth:.3f` in the median layer at an eighth,
 # {glue:text}`by-width-quarter:.3f` at a quarter (means of {glue:text}`width-seeds`) and
-# {glue:text}`by-width-full:.3f` in full. The error is lower, too, but $r$ need not follow it.
+# {glue:text}`by-width-full:.3f` at full width. The error is lower, too, but $r$ need not follow it.
 # In epochs {glue:text}`yet-from` to {glue:text}`yet-to` the network of full width has
 # {glue:text}`yet-low:.0f` to {glue:text}`yet-high:.0f` % wrong, and a higher $r$ than those of a
 # quarter at their end, with {glue:text}`ended:.0f` % or less. And at width
@@ -619,41 +618,37 @@ table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 # That *angles* are preserved in trained networks, the paper's contribution 2, holds at full width:
 # a layer's filters are {glue:text}`angle-low:.0f`° to {glue:text}`angle-high:.0f`° from their signs
 # on average, where uniform weights before any training are {glue:text}`angle-uniform:.0f`°. At an
-# eighth those of {glue:text}`turned-further` layers are further in each of
-# {glue:text}`width-seeds`, up to {glue:text}`turned-most:.0f`°
-# ({claim}`angles-in-networks`). Its main result is an
-# explanation: such networks work *because of* the geometry. The ledger asks {glue:text}`asked`
-# questions of it
-# ({claim}`because-of-geometry`); the networks with wrong gradients are those of
+# eighth, in each of {glue:text}`width-seeds` networks, those of {glue:text}`turned-further` layers
+# are further, up to {glue:text}`turned-most:.0f`° ({claim}`angles-in-networks`). Its main result is
+# an explanation: such networks work *because of* the geometry. The ledger asks {glue:text}`asked`
+# questions of it ({claim}`because-of-geometry`); the networks with wrong gradients are those of
 # {doc}`learning_dynamics`.
 
 # %%
-angles = by_filter["angle"].mean()
 of_uniform = np.sqrt(3) / 2  # the cosine
 
 
-def cosines(angles):
-    """Every layer's mean cosine between a filter and its signs, and the standard error."""
-    of_layers = angles.assign(cosine=np.cos(np.radians(angles["angle"]))).groupby("layer")["cosine"]
-    return pd.DataFrame({"mean": of_layers.mean(), "se": of_layers.sem()}).loc[measured.index]
+def turns(run):
+    """In every layer the mean angle between filters and their signs, and that of its cosine."""
+    angles = weight_angles(run.network())
+    angles["cosine"] = np.cos(np.radians(angles["angle"]))
+    of_layers = angles.groupby("layer", sort=False)[["angle", "cosine"]]
+    return of_layers.mean().assign(se=of_layers.sem()["cosine"])
 
 
-of_widths = {"the whole": (cosines(wide.filters), WIDE)}
-for run, of_width in ((eighth[0], "an eighth"), (quarter[0], "a quarter")):
-    of_widths[of_width] = cosines(weight_angles(run.network())), run.path.name
-for of_width, (of_layers, name) in of_widths.items():
+in_full, at_eighth = turns(made), [turns(run) for run in eighth]
+for run, of_layers in ((made, in_full), (eighth[0], at_eighth[0]), (quarter[0], turns(quarter[0]))):
     for layer, row in of_layers.iterrows():
-        records.record("angles-in-networks", row["mean"], uncertainty=row["se"],
+        records.record("angles-in-networks", row["cosine"], uncertainty=row["se"],
                        null=float(of_uniform), against="uniform entries",
-                       note=f"{of_width} of the width: layer {layer}",
-                       **about | {"run": name})  # fmt: skip
-assert (of_widths["the whole"][0].eval("mean - 2 * se") > of_uniform).all()
-narrow = [weight_angles(run.network()) for run in eighth]
-further = pd.DataFrame([cosines(x).eval("mean + 2 * se") < of_uniform for x in narrow]).all()
+                       note=f"width {width(run.recipe.width)}: layer {layer}",
+                       **about | {"run": run.path.name})  # fmt: skip
+assert (in_full.eval("cosine - 2 * se") > of_uniform).all()
+further = pd.DataFrame([x.eval("cosine + 2 * se") < of_uniform for x in at_eighth]).all()
 assert 0 < further.sum() < len(inner)
-most = max(x.groupby("layer")["angle"].mean()[further.index[further]].max() for x in narrow)
+most = max(x["angle"][further].max() for x in at_eighth)
 glue(turned_further=int(further.sum()), turned_most=at_most(most, 0))
-glue(angle={"low": angles.min(), "high": angles.max()}, angle_uniform=30.0)
+glue(angle={"low": in_full["angle"].min(), "high": in_full["angle"].max()}, angle_uniform=30.0)
 turned = cost["random turn", "all"], error["random turn", "all"]
 crippled = estimators.summarize(tables.published("estimators"))  # some with wrong gradients
 useless, idle, usual = (

@@ -826,8 +826,8 @@ glue(scale_own=100 * own["predictions"].max(), scale_any=100 * negligible["predi
 # With a negligible $\epsilon$ and powers of two as factors, which floating point multiplies
 # exactly, the scores of {glue:text}`scale-images` test images of {glue:text}`scale-data`
 # {glue:text}`scale-exact`: with the mean subtracted and without, with
-# the statistics of the batch and with running ones. Other factors differ from them by
-# rounding alone, which can carry a hidden sum across zero: that changes the scores by
+# the statistics of the batch and with running ones. With
+# other factors rounding, which can carry a hidden sum across zero, changes the scores by
 # {glue:text}`scale-rounded`, and {glue:text}`scale-any:.1f` % of the predictions. At the network's
 # own $\epsilon$, in the worst of the four cases,
 # {glue:text}`scale-own:.1f` % of the predictions change. To the loss the magnitude does not matter;

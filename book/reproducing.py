@@ -49,8 +49,9 @@ source = "auto"  # which images: auto, official, folder or stand-in
 # %% [markdown]
 # ## Published runs
 #
-# The command trains the run again. On another processor, or with another number of threads, its
-# numbers differ a little; a run without weights can be checked by its history alone.
+# The command trains the run again; one that began in the middle of another has a comment. On
+# another processor, or with another number of threads, its numbers differ a little; a run without
+# weights can be checked by its history alone.
 
 # %%
 import json

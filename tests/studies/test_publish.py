@@ -190,12 +190,12 @@ RUNS = sorted(path.parent.name for path in paths.runs_root().glob("*/run.json"))
 @pytest.mark.parametrize("name", RUNS)
 def test_every_published_run_is_whole_and_named_after_its_recipe(name):
     found = training.published_run(name)
-    # where a step was tried that is not the recipe's, the name says how large it is at most
     begun = found.info.get("branch_of")
     if begun:
         assert name == f"{begun['run']}-branch"
         name = begun["run"]
         assert 0 < begun["epoch"] < len(training.published_run(name).history)
+    # where a step was tried that is not the recipe's, the name says how large it is at most
     plain, *step = re.split(r"-step([\d.]+)", name)
     assert plain + "".join(step[1:]) == runs.name(found.recipe, found.seed)
     if step:

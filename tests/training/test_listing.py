@@ -41,8 +41,8 @@ def test_a_run_that_began_in_another_has_no_command_of_its_own(tmp_path):
     info = {"branch_of": {"run": "other", "epoch": 3}}
     making.make(tmp_path / "b", TINY["mlp"], tiny_dataset("mlp"), seed=1, info=info)
     words = listing.published_runs(tmp_path).loc["b", "command"]
-    assert words.startswith("# ")
-    assert "epochs from the state of other after epoch 3" in words
+    epochs, lr = TINY["mlp"].epochs, TINY["mlp"].lr
+    assert words == f"# {epochs} epochs from the state of other after epoch 3, at a rate of {lr:g}"
 
 
 def test_the_example_is_right():

@@ -41,7 +41,7 @@ def _made_by(run: runs.Run) -> str:
     # its first weights are those of another run, which no recipe has
     return (
         f"# {len(run.history)} epochs from the state of {begun['run']} after epoch "
-        f"{begun['epoch']}: study paper --variants long branch"
+        f"{begun['epoch']}, at a rate of {run.recipe.lr:.3g}"
     )
 
 
