@@ -277,6 +277,10 @@ many = max(sizes.rotated_dimensions)
 by_way = rotated.loc[many, "exact"]
 scales = rotation.exponential_scales(many, rate)
 effective = np.sum(scales**2) ** 2 / np.sum(scales**4)
+equal = pd.Series({k: rotation.rademacher_mean_cosine(k) for k in range(2, 12)})
+assert (equal[::2] < np.sqrt(2 / np.pi)).all()  # even
+assert (equal[1::2] > np.sqrt(2 / np.pi)).all()
+assert equal.idxmin() == 2
 assert by_way["not rotated"] > 70
 assert by_way["Hadamard"] < by_way["Haar"] < 37.1
 assert rotated.loc[(many, "Haar"), "pairs"] > 10
@@ -288,8 +292,8 @@ glue(n_many=many, many=by_way, effective=effective, pair_sd=rotated.loc[(many, "
 # spends most bits on the others: {glue:text}`many-not-rotated:.0f`° ({numref}`fig-rotation`). After
 # a Haar-random rotation it is at {glue:text}`many-haar:.1f`°, and after signs and Hadamard at
 # {glue:text}`many-hadamard:.1f`°, a little nearer because the sizes are *unequal*: where one entry
-# outweighs the others, every sum in {eq}`eq-signs` has nearly the same size. A few *equal* entries
-# do worse than many; two are the worst case.
+# outweighs the others, every sum in {eq}`eq-signs` has nearly the same size. An even
+# number of *equal* entries does worse than many, an odd one better; two are the worst case.
 #
 # The grey histograms are a warning. No rotation changes the angle between two vectors, and vectors
 # of so few effective entries are not nearly orthogonal: at $n =$ {glue:text}`n-many` the standard
@@ -466,22 +470,26 @@ assert shannon < uniform.loc[2, "exact"] - 4
 glue(shannon=shannon)
 
 # %% [markdown]
-# **2. How uneven?** Set `rate = 0.02` in the cell of {numref}`fig-rotation`. Which panel at $0.1$
-# does the one of $n = 500$ now look like, and why?
+# **2. How uneven?** Set `rate = 0.02` in the cell of {numref}`fig-rotation`. Where does the peak of
+# $n = 500$ without rotation lie now? Which one lay there at $0.1$, and in what do the two differ?
 #
 # ```{dropdown} Solution 2
 # The one of $n = 100$: {glue:text}`slow-500:.1f`° without rotation against
 # {glue:text}`fast-100:.1f`°. The angle depends on how the scales are spread, and both run over the
-# same ratio, $e^{10}$, from the smallest to the largest. Dimension alone repairs nothing.
+# same ratio, $e^{10}$, from the smallest to the largest. Dimension alone does not move the peak. It
+# makes all of them narrower, the grey one too: in effect there are {glue:text}`slow-effective:.0f`
+# entries, not {glue:text}`fast-effective:.0f`.
 # ```
 
 # %% tags=["hide-cell"]
-uneven = {
-    name: np.degrees(
-        np.arccos(rotation.scaled_mean_cosine(rotation.exponential_scales(entries, spread)))
-    )
+scales = {
+    name: rotation.exponential_scales(entries, spread)
     for name, entries, spread in (("slow", 500, 0.02), ("fast", 100, 0.1), ("none", 500, 0.0))
 }
+uneven = {k: np.degrees(np.arccos(rotation.scaled_mean_cosine(v))) for k, v in scales.items()}
+count = {k: np.sum(v**2) ** 2 / np.sum(v**4) for k, v in scales.items()}
 assert abs(uneven["slow"] - uneven["fast"]) < 1.5
 assert uneven["slow"] > uneven["none"] + 20
+assert count["slow"] > 4 * count["fast"]
 glue(slow_500=uneven["slow"], fast_100=uneven["fast"])
+glue(slow_effective=count["slow"], fast_effective=count["fast"])

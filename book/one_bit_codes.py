@@ -354,8 +354,8 @@ table(
 #
 # Caches of language models are quantized to a few bits after a random rotation by TurboQuant
 # {cite}`zandieh2025`: each entry by the best quantizer for Gaussian entries, Lloyd's and Max's.
-# No code of $b$ bits an entry keeps the squared error of all unit vectors below $4^{-b}$
-# ({eq}`eq-rate`); TurboQuant's bound for its own is $\frac{\sqrt3\pi}2\,4^{-b}$.
+# No code of $b$ bits an entry keeps the squared error of all unit vectors of many entries below
+# $4^{-b}$ ({eq}`eq-rate`); TurboQuant's bound for its own is $\frac{\sqrt3\pi}2\,4^{-b}$.
 # {numref}`fig-few-bits` divides by $4^{-b}$ what its table prints, the law of Lloyd–Max, and what
 # rotated pixels have.
 

@@ -49,8 +49,8 @@
 # magnitudes within them costs {glue:text}`turn-over:.1f` ± {glue:text}`turn-over-se:.1f` points
 # more than a random turn by the same angle; that is {glue:text}`reason`. The size of the dot
 # products is not tested. Networks trained binary from the start end {glue:text}`gap:.1f` points
-# above continuous ones at this width, over {glue:text}`gap-seeds` seeds and all test images
-# ({claim}`accuracy`).
+# above continuous ones at this width after {glue:text}`gap-epochs` epochs, over
+# {glue:text}`gap-seeds` seeds and all test images ({claim}`accuracy`).
 #
 # ## Signs fail until batch norm is measured again
 #
@@ -420,12 +420,13 @@ glue(mended=mended, mended_se=mended_se, to_mend=both_more, rates=len(rates))
 #
 # ## Trained binary from the start
 #
-# Over {glue:text}`gap-seeds` seeds of each and all test images, binary networks of this width end
+# Over {glue:text}`gap-seeds` seeds of each and all test images, after {glue:text}`gap-epochs`
+# epochs at a rate chosen for the binary ones, binary networks of this width end
 # {glue:text}`gap:.1f` points above continuous ones, with a $95\,\%$ interval from
-# {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch). {glue:text}`gap-remark`
-# Trained for {glue:text}`long-epochs` epochs by another recipe, the continuous ones at a rate
-# chosen for them, they are {glue:text}`gap-eighth:.0f` points apart at width
-# {glue:text}`narrow-width` and {glue:text}`gap-quarter:.0f` ({glue:text}`gap-quarter-low:.0f` to
+# {glue:text}`gap-low:.1f` to {glue:text}`gap-high:.1f` (Welch). {glue:text}`gap-remark` Trained for
+# {glue:text}`long-epochs` epochs by another recipe, the continuous ones at a rate chosen for them,
+# they are {glue:text}`gap-eighth:.0f` points apart at width {glue:text}`narrow-width` and
+# {glue:text}`gap-quarter:.0f` ({glue:text}`gap-quarter-low:.0f` to
 # {glue:text}`gap-quarter-high:.0f`) at {glue:text}`wider-width`, over as many seeds.
 # {doc}`training` has all of these comparisons.
 
@@ -480,7 +481,7 @@ for at, w in (("eighth", 1 / 8), ("quarter", 1 / 4)):
     glue(gap={at: gaps[at].mean, f"{at}_low": gaps[at].low, f"{at}_high": gaps[at].high})
 assert gaps["eighth"].low > gaps["quarter"].high
 glue(gap=gap.mean, gap_low=gap.low, gap_high=gap.high, gap_seeds=len(SEEDS))
-glue(gap_remark=gap.remark)
+glue(gap_remark=gap.remark, gap_epochs=binary_run.recipe.epochs)
 glue(narrow_width=width(1 / 8), wider_width=width(1 / 4), long_epochs=long_epochs)
 
 # %% [markdown]

@@ -191,6 +191,12 @@ for (name, _), row in trends.iterrows():
         note=words,
         **options,
     )
+of_pairs = np.random.default_rng(seed)
+for n in sizes.trend_dimensions:
+    count = int(np.clip(sizes.trend_values // n, 200, 50_000))
+    apart = np.arccos(angles.sample_angles(n, count, GAUSSIAN, of_pairs).pairs)
+    found = np.degrees(np.sqrt(np.mean((apart - np.pi / 2) ** 2)))
+    assert abs(found / pair_angle_sd(n) - 1) < 4 / np.sqrt(2 * count)
 for n in (2, 3, *sizes.trend_dimensions):
     count = int(np.clip(sizes.trend_values // n, 200, 50_000))
     cosines = angles.sample_angles(n, count, SIGNS, generator).pairs
@@ -216,7 +222,7 @@ laws = {
         "its s.d.": angle_sd(UNIFORM, n),
         "Gaussian": mean_angle(GAUSSIAN, n),
         "its s.d. ": angle_sd(GAUSSIAN, n),
-        "pair's s.d.": pair_angle_sd(n),
+        "pair's s.d. (Gaussian)": pair_angle_sd(n),
     }
     for n in shown
 }
@@ -372,8 +378,8 @@ glue(bound_1024=scientific(float(separation.closer_bound(1024))))
 # ## An axis fails, a random subspace much less
 #
 # The paper concludes that binary vectors form “a highly expressive set of feature extractors”. Of
-# the $2^n$ binary vectors none is nearer to $v$ than $\mathrm{bin}(v)$, which makes every term of
-# $v\cdot b$ positive. So {eq}`eq-cosine` answers for each direction, and it is worst for an axis:
+# the $2^n$ binary vectors none is nearer to $v$ than $\mathrm{bin}(v)$, which makes no term of
+# $v\cdot b$ negative. So {eq}`eq-cosine` answers for each direction, and it is worst for an axis:
 # one entry that is not zero, an angle of $\arccos n^{-1/2}$. Its cosine is one standard deviation
 # of that of two random vectors: no binary vector is nearer to an axis than a random vector usually
 # is. If $k$ entries share the vector equally, the cosine is $\sqrt{k/n}$.
@@ -505,13 +511,12 @@ glue(pixel=one_pixel)
 #
 # The limit {eq}`eq-limit` supposes that $E\,w^2$ is finite, and the theorem that no entry counts
 # alone. Student's t distribution with $\nu$ degrees of freedom has a density that falls like
-# $|w|^{-\nu-1}$. For $\nu\le2$ a few entries make up the whole length, the cosine {eq}`eq-cosine`
-# tends to zero, like $n^{1/2-1/\nu}$ for $1<\nu<2$, and the binarization ends at 90° as well. With
-# probability $\frac1{2n}$, moreover, two such vectors have their largest entry in the same place
-# and with the same sign, and then they are close to each other. What falls exponentially for light
-# tails falls as a power of $n$ here ({numref}`fig-tails`). For $\nu>2$ it does so, too, like
-# $n^{1-\nu}$: the price of one entry in each vector, in the same place, that is as long as all
-# others together.
+# $|w|^{-\nu-1}$. For $\nu<2$ a few entries make up most of the length; the cosine {eq}`eq-cosine`
+# tends to zero, like $n^{1/2-1/\nu}$ for $1<\nu<2$, and the binarization ends at 90° as well. What
+# falls exponentially for light tails falls as a power of $n$ here ({numref}`fig-tails`): it is
+# enough that in one place the product of the two entries exceeds $E|w|\,\sqrt n\,\lVert v\rVert$.
+# Such a product has a tail like $x^{-\nu}\log x$, and so the probability falls like
+# $n^{-\nu/2}\log n$ for $1<\nu<2$, and like $n^{1-\nu}\log n$ for $\nu>2$.
 
 # %%
 tails = {}
@@ -550,7 +555,7 @@ gaussian_100 = separation.closer_probability(100)
 assert heavy["p"][100] > 2e-3 > 1e15 * gaussian_100
 slopes = {k: np.log(t["p"][30] / t["p"][3]) / np.log(10) for k, t in tails.items()}
 assert -1.2 < slopes["Student t, ν = 1.5"] < -0.5
-assert -2.6 < slopes["Student t, ν = 3"] < -1.4  # −2 by the argument below
+assert -2.6 < slopes["Student t, ν = 3"] < -1.4  # −2, and a logarithm
 glue(heavy_100=100 * heavy["p"][100], gaussian_100=scientific(gaussian_100))
 
 # %% [markdown]
@@ -634,8 +639,9 @@ glue(positive=positive)
 # $2c^2\le1$. *The rate:* being closer at angle $\theta$ costs
 # $\bigl(\sqrt{2e/\pi}\,\cos\theta\,\sin\theta\bigr)^n$, largest at $\theta = 45^\circ$:
 # $(e/2\pi)^{n/2}$. (At 45° the two exponents' slopes cancel; below, the first grows more slowly, by
-# convexity, and the second falls faster.) Ten more dimensions divide the probability by
-# {glue:text}`ten-more:.0f`.
+# convexity, and the second falls faster.) In the limit ten more dimensions divide the
+# probability by {glue:text}`ten-more:.0f`; from 30 to 40, by powers of $n$ besides,
+# {glue:text}`ten-here:.0f`.
 # ```
 
 # %% tags=["hide-cell"]
@@ -644,4 +650,4 @@ for phi in (47.0, 50.0):
     tail = {n: float(binarized_angle_logsf(phi, n)) for n in (80, 100)}
     assert tail[100] < 100 * claimed
     assert abs((tail[100] - tail[80]) / 20 - claimed) < 0.02
-glue(ten_more=(2 * np.pi / np.e) ** 5)
+glue(ten_more=(2 * np.pi / np.e) ** 5, ten_here=exact[30] / exact[40])

@@ -173,8 +173,8 @@ table(times, ".1f")
 # The table shows how long the chapters took to execute when they last had to, at preset
 # {glue:text}`preset`: {glue:text}`total:.0f` seconds, some of them side by side. Each was given a
 # budget, for two quiet cores; {glue:text}`over`. A chapter is executed again only when its text,
-# its sizes, the package code that it can reach, the chapters it builds on, its data, a library's
-# version, or the number of threads has changed.
+# its sizes, the package code that it can reach, the chapters it builds on, its data, the published
+# runs that it reads, a library's version, or the number of threads has changed.
 #
 # ## Bits
 #

@@ -96,8 +96,8 @@ show(
 # The derivative of bin is zero wherever it exists. Taken literally, no gradient would ever reach
 # $w^c$ or the layers below. The {term}`straight-through estimator` {cite}`bengio2013`
 # differentiates another function in its place: for weights the identity; for activations the
-# identity between $-1$ and $1$, constant outside, so that a unit far from its threshold does not
-# move.
+# identity between $-1$ and $1$, constant outside {cite}`hubara2016`, so that a unit far from its
+# threshold does not move.
 #
 # A network with three inputs, two hidden units and one output shows all of it. Each sum is halved,
 # which stands in for batch norm; the target is $+1$, the cost the squared hinge. With latent
@@ -529,8 +529,9 @@ glue("activations-limit", np.sqrt(3 / np.pi))
 # $n = 10{,}000$ dimensions the probability that a pair leaves the range from 84° to 96° is
 # {glue:text}`outside`. A vector that is much nearer to a given one is so for a reason. There is
 # room for very many that are not: by Hoeffding's inequality {cite}`hoeffding1963` some
-# $e^{n\epsilon^2/4}$ random vectors are all within $\epsilon$ of orthogonal, and no choice of
-# vectors has more than $e^{O(n\epsilon^2\log(1/\epsilon))}$ {cite}`alon2003`.
+# $e^{n\epsilon^2/4}$ random vectors are all within $\epsilon$ of orthogonal, and for
+# $n^{-1/2}\le\epsilon<\frac12$ no choice of vectors has more than
+# $e^{O(n\epsilon^2\log(1/\epsilon))}$ {cite}`alon2003`.
 
 # %%
 kanerva = 10_000

@@ -511,8 +511,8 @@ table(
 # {glue:text}`cost-eighth-low:.1f` to {glue:text}`cost-eighth-high:.1f` (Welch). At twice the width
 # they cost {glue:text}`cost-quarter:.1f` ({glue:text}`cost-quarter-low:.1f` to
 # {glue:text}`cost-quarter-high:.1f`, {glue:text}`cost-df:.1f` degrees of freedom;
-# {glue:text}`signs-at-quarter:.1f` against {glue:text}`smooth-at-quarter:.1f` %). On the training
-# images the difference is larger, {glue:text}`fitted-binary:.0f` against
+# {glue:text}`signs-at-quarter:.1f` against {glue:text}`smooth-at-quarter:.1f` %). On the augmented
+# training images the difference is larger, {glue:text}`fitted-binary:.0f` against
 # {glue:text}`fitted-hard-tanh:.0f` % wrong, counted while the kept epoch ran. The continuous
 # networks have a rate chosen in short trials, which are not published, the binary ones the
 # original's step. At an eighth other steps were no better in the end ({numref}`fig-steps`). Nor
@@ -520,9 +520,9 @@ table(
 # {glue:text}`sooner-epochs` epochs of {glue:text}`sooner-images` images it had been better by
 # {glue:text}`sooner:.1f` points ({doc}`checks`).
 #
-# Nor do signs gain in bits of weights. The binary network of full width has
-# {glue:text}`bits:.1f` million and errs on {glue:text}`wide-float32:.1f` % in float32 (one seed).
-# The continuous ones of a quarter, in the eight bits in which they are published, have
+# After so many epochs signs do not gain in bits of weights either. The binary network of full width
+# has {glue:text}`bits:.1f` million and errs on {glue:text}`wide-float32:.1f` % in float32 (one
+# seed). The continuous ones of a quarter, in the eight bits in which they are published, have
 # {glue:text}`bits-eight:.1f` million and err on {glue:text}`in-eight:.1f` %, which so many test
 # images do not tell apart.
 #

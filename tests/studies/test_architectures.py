@@ -49,6 +49,24 @@ def test_a_part_has_its_errors_and_all_its_layers(variant, one_thread):
         pd.testing.assert_frame_equal(again[name], table)
 
 
+def test_pairs_are_of_the_same_seed_and_the_same_beginning():
+    one, other = "recurrent, binary", "recurrent, ternary"
+    errors = pd.DataFrame(
+        {
+            "variant": [one] * 3 + [other] * 3,
+            "seed": [1, 2, 3, 3, 1, 2],
+            "test_error": [0.30, 0.34, 0.35, 0.33, 0.29, 0.31],
+            "validation_error": [0.3] * 6,
+        }
+    )
+    found = architectures.paired_gap(errors, one, other)
+    expected = stats.ttest_rel([30, 34, 35], [29, 31, 33]).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    assert architectures.paired_gap(errors, one, other, column="validation_error").mean == 0
+    with pytest.raises(ValueError, match="do not begin with the same weights"):
+        architectures.paired_gap(errors, "residual, binary", "residual, real")
+
+
 def test_trained_held_out_and_test_images_are_three_sets(monkeypatch, one_thread):
     trained, judged = [], []
 

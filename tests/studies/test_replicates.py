@@ -29,6 +29,16 @@ def with_errors(run, *errors, first_seed=1):
     return made
 
 
+def test_paired_by_hand():
+    first, second = np.array([20.0, 24.0, 25.0]), np.array([15.0, 17.0, 20.0])
+    found = seeds.paired(first, second)
+    test = stats.ttest_rel(first, second)
+    assert (found.mean, found.df) == (pytest.approx(17 / 3), 2)
+    assert found.error == pytest.approx(found.mean / test.statistic)
+    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert math.isnan(seeds.paired(first[:1], second[:1]).low)
+
+
 def test_difference_by_hand(run):
     found = seeds.difference(with_errors(run, 0.20, 0.24, 0.22), with_errors(run, 0.15, 0.17))
     # means 22 and 16; variances 4 of three and 2 of two

@@ -33,7 +33,7 @@ def test_a_run_is_a_row(tmp_path):
     row = table.loc["one"]
     assert row["test_error"] == runs.read(tmp_path / "one").kept["test_error"]
     assert (row["seed"], row["epochs"], row["weights"]) == (1, recipe.epochs, True)
-    assert row["command"] == listing.command(recipe, 1)
+    assert row["command"] == f"{listing.command(recipe, 1)} --out FOLDER"
     assert listing.published_runs(tmp_path / "none").empty
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -323,8 +324,28 @@ def errors_in_percent(errors: pd.DataFrame) -> pd.DataFrame:
 
 def gap(errors: pd.DataFrame, variant: str, other: str) -> replicates.Difference:
     """By how many points the mean test error of a variant is above that of another (Welch)."""
-    sides = (errors.loc[errors["variant"] == name, "test_error"] for name in (variant, other))
-    return replicates.welch(*(100 * side.to_numpy() for side in sides))
+    return replicates.welch(*_by_seed(errors, variant, other, "test_error"))
+
+
+def paired_gap(
+    errors: pd.DataFrame, variant: str, other: str, column: str = "test_error"
+) -> replicates.Difference:
+    """The same seed by seed, of two variants that begin with the same weights.
+
+    Raises
+    ------
+    ValueError
+        If the two do not begin with the same weights, and so have nothing in common.
+    """
+    one, two = (build(name, 0).state_dict() for name in (variant, other))
+    if one.keys() != two.keys() or not all(torch.equal(one[k], two[k]) for k in one):
+        raise ValueError(f"{variant!r} and {other!r} do not begin with the same weights.")
+    return replicates.paired(*_by_seed(errors, variant, other, column))
+
+
+def _by_seed(errors: pd.DataFrame, variant: str, other: str, column: str) -> list[np.ndarray]:
+    by_seed = 100 * errors.pivot(index="seed", columns="variant", values=column)
+    return [by_seed[name].to_numpy() for name in (variant, other)]
 
 
 def layer_means(layers: pd.DataFrame, variant: str) -> pd.DataFrame:

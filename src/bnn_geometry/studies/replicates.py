@@ -105,6 +105,24 @@ def welch(first: np.ndarray, second: np.ndarray, remark: str = "") -> Difference
     return Difference(mean, error, df, float(mean - half), float(mean + half), remark)
 
 
+def paired(first: np.ndarray, second: np.ndarray) -> Difference:
+    """How much larger the mean of the first values is, each beside one of the second.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (seeds,)
+        Such as test errors in percent, of networks that begin with the same weights and images.
+        The interval is over seeds; it knows nothing of the choice of the test images they share.
+    """
+    apart = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    mean, df = float(apart.mean()), len(apart) - 1
+    if df < 1:
+        return Difference(mean, *[np.nan] * 4)
+    error = float(apart.std(ddof=1) / np.sqrt(len(apart)))
+    half = error * stdtrit(df, 0.975)
+    return Difference(mean, error, df, float(mean - half), float(mean + half))
+
+
 def pooled_variance(values: pd.Series, groups: pd.Series) -> Pooled:
     """The variance within groups, if it is the same in all: of few seeds each, one says little.
 

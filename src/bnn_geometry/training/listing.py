@@ -37,7 +37,9 @@ def command(recipe: Recipe, seed: int) -> str:
 def _made_by(run: runs.Run) -> str:
     begun = run.info.get("branch_of")
     if begun is None:
-        return command(run.recipe, run.seed)
+        measured = run.info.get("measured_images")
+        measure = f" --measure {measured}" if measured else ""
+        return f"{command(run.recipe, run.seed)}{measure} --out FOLDER"
     # its first weights are those of another run, which no recipe has
     return (
         f"# {len(run.history)} epochs from the state of {begun['run']} after epoch "
