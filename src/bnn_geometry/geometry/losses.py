@@ -87,4 +87,5 @@ COSINE = Loss(
     _cosine_coefficients,
 )
 """n(1 − cos∠(v, v*)), for which L(kv) = L(v), k > 0, as batch norm makes it. The factor n gives the
-entries of the gradient at a ±1 vector size one in every dimension."""
+entries of the gradient at a ±1 vector the size sin∠(v, v*) in every dimension: one at 90°, where a
+random vector is."""
