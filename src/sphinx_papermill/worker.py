@@ -8,6 +8,7 @@ sphinx_papermill.worker``, which hands its outcome back in a file that no kernel
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -207,7 +208,7 @@ def execute(
                 cwd=str(cwd),
                 progress_bar=False,
                 request_save_on_cell_execute=True,
-                execution_timeout=timeout,
+                execution_timeout=None if timeout is None else math.ceil(timeout),  # whole seconds
                 on_cell_executed=_refuse_quit,
                 **_engine_options(scratch),
             )

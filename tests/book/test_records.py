@@ -88,7 +88,9 @@ def test_what_is_no_result_is_refused(displayed, values):
     assert not displayed
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[", '{"cells": 1'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[", "[]", '{"cells": 1', '{"cells": 1}', '{"cells": [1]}']
+)
 def test_a_damaged_notebook_is_a_sentence(tmp_path, text):
     path = tmp_path / "one.ipynb"
     assert records.read_records(path) == []  # it is not there

@@ -1,16 +1,22 @@
 """What a build hashes is what its chapters read."""
 
+import importlib
 import json
 from types import SimpleNamespace
 
 import joblib
 import pytest
+import yaml
+from notebooks_under_test import ROOT
 
 from bnn_geometry import data, paths, training
 from bnn_geometry.book import sphinx
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import tables
 from bnn_geometry.training import listing
+from sphinx_papermill import staleness
+from sphinx_papermill.chapter import load
+from sphinx_papermill.staleness import Sources
 
 
 @pytest.mark.parametrize("given", ["elsewhere", None])
@@ -61,3 +67,48 @@ def test_what_the_header_of_a_chapter_does_not_name_is_not_read(tmp_path, monkey
     assert paths.published("other") == tmp_path / "other"
     monkeypatch.delenv(paths.HEADER)
     assert paths.published("other") == tmp_path / "other"
+
+
+@pytest.fixture
+def real():
+    """What the build of this book hashes of its chapter ``checks``."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    functions = {
+        kind: getattr(importlib.import_module(module), function)
+        for kind, (module, function) in (
+            (kind, name.split(":")) for kind, name in config["papermill_fingerprints"].items()
+        )
+    }
+    sources = Sources(
+        ROOT / "book",
+        packages=tuple(config["papermill_packages"]),
+        libraries=tuple(config["papermill_libraries"]),
+        fingerprints=functions,
+        folders={"runs": ROOT / "runs"},
+    )
+    chapter = load("checks", ROOT / "book" / "checks.py", kinds=sources.kinds)
+    return lambda: staleness.inputs(chapter, sources)
+
+
+def test_a_chapter_is_executed_again_when_what_it_rests_on_changes(real, monkeypatch):
+    before = real()
+    assert "bnn_geometry.training.loop" in before["modules"]
+    assert "bnn_geometry.geometry.flows" not in before["modules"]
+    assert {"torch", "numpy", "papermill"} <= set(before["libraries"])
+    assert before == real()
+    for patch in (
+        lambda: monkeypatch.setattr(data, "fingerprint", lambda name: "others"),
+        lambda: monkeypatch.setenv(paths.PRESET, "smoke"),
+        lambda: monkeypatch.setattr(staleness, "_version", lambda name: "9"),
+    ):
+        patch()
+        assert real() != before
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(("preset", "seconds"), [("smoke", 300), ("book", 900), ("paper", None)])
+def test_a_cell_has_as_long_as_its_preset_says(tmp_path, monkeypatch, preset, seconds):
+    monkeypatch.setenv(paths.PRESET, preset)
+    config = SimpleNamespace()
+    sphinx.configure(SimpleNamespace(srcdir=str(tmp_path)), config)
+    assert config.papermill_timeout == seconds

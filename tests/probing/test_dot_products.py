@@ -213,6 +213,7 @@ def test_table_has_a_row_per_layer():
         assert row["filter_r"] == np.median(finite)
         assert row["filter_r_25"] <= row["filter_r"] <= row["filter_r_75"]
         assert row["filter_r_25"] == np.quantile(finite, 0.25)
+        assert row["filter_r_75"] == np.quantile(finite, 0.75)
 
 
 def test_error_of_the_median_is_that_of_gaussian_filters():

@@ -21,9 +21,12 @@ from notebooks_under_test import ROOT
 
 from bnn_geometry import cli, data, studies
 from bnn_geometry.cli.words import parse_value
+from bnn_geometry.errors import UserError
 from bnn_geometry.probing import results
-from bnn_geometry.studies import paper, sweep
+from bnn_geometry.studies import paper, publish, sweep
 from bnn_geometry.training import making, progress, recipes, runs
+from bnn_geometry.training.environment import ENVIRONMENT, chapter_environment
+from sphinx_papermill import worker
 
 COMMAND = Path(sys.executable).with_name("bnn-geometry")
 
@@ -151,6 +154,94 @@ def test_the_papers_study_refuses_what_makes_none(capsys, tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+# --- every option reaches what it is for ----------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was asked of functions that are not to run: the name → its arguments."""
+    calls = {}
+
+    def stand_in(owner, name, returned=None):
+        def call(*args, **options):
+            calls[name] = (args, options)
+            if isinstance(returned, Exception):
+                raise returned
+            return returned
+
+        monkeypatch.setattr(owner, name, call)
+
+    calls["stand in"] = stand_in
+    return calls
+
+
+def test_options_of_train(capsys, asked, monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        runs, "read", lambda path: SimpleNamespace(info={"stretches": []}, computed_in="two")
+    )
+    dataset = data.load("cifar10")
+    asked["stand in"](data, "load", dataset)
+    asked["stand in"](making, "make")
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    words = "train cifar10-convnet --recipe long --width 0.25 --epochs 6 --activation hardtanh"
+    words += " --set lr 0.5 --seed 5 --device cpu --measure 7 --keep 1 2 --resume --elsewhere"
+    out = tmp_path / "run"
+    assert cli.main([*words.split(), "--data", "images", "--out", str(out)]) == 0
+    assert asked["load"] == (("cifar10",), {"root": "images"})
+    (folder, recipe, images), options = asked["make"]
+    assert (folder, images) == (out, dataset)
+    assert recipe == recipes.LONG_CIFAR10.with_(width=0.25, epochs=6, activation="hardtanh", lr=0.5)
+    told = {"seed": 5, "resume": True, "elsewhere": True, "measured": 7, "kept_epochs": [1, 2]}
+    assert told.items() <= options.items()
+    assert options["device"].type == "cpu"
+    expected = dataset.test.sample(7, runs.MEASURED_SEED).images
+    assert options["measure"].keywords["images"].equal(expected)
+    assert capsys.readouterr().out.endswith("trained in stretches: two\n")
+    assert os.environ["GOMP_SPINCOUNT"] == ENVIRONMENT["GOMP_SPINCOUNT"]
+
+
+def test_options_of_publish_probe_and_fetch(capsys, asked, monkeypatch, tmp_path):
+    found = SimpleNamespace(
+        recipe=recipes.FAST_MNIST, seed=3, data={"fingerprint": "1"}, path=tmp_path
+    )
+    monkeypatch.setattr(runs, "read", lambda path: found)
+    images = SimpleNamespace(provenance=SimpleNamespace(fingerprint="1"))
+    asked["stand in"](data, "load", images)
+    asked["stand in"](publish, "publish", UserError("enough"))
+    said = fails(
+        capsys, "publish", "r", "--images", "7", "--data", "d", "--out", str(tmp_path / "p")
+    )
+    assert said == "bnn-geometry: enough"
+    assert asked["load"] == (("mnist",), {"root": "d"})
+    options = {"dataset": images, "images": 7, "weights": True}
+    assert asked["publish"] == ((found, tmp_path / "p"), options)
+    asked["stand in"](data, "load", UserError("enough"))
+    for given, expected in (("d", ("mnist", "d")), ("cifar10", ("cifar10", None))):
+        assert fails(capsys, "probe", "r", "--data", given) == "bnn-geometry: enough"
+        assert asked["load"] == ((expected[0],), {"root": expected[1]})
+    asked["stand in"](data, "fetch", [])
+    for given, names in (([], ["cifar10", "mnist"]), (["mnist"], ["mnist"])):
+        assert cli.main(["fetch", *given, "--data", "d"]) == 0
+        (chosen,), options = asked["fetch"]
+        assert (sorted(chosen), options) == (names, {"root": "d"})
+
+
+def test_options_of_a_study_of_geometry(capsys, asked, monkeypatch, tmp_path):
+    monkeypatch.setenv("BNN_RUNS", str(tmp_path))
+    study = SimpleNamespace(name="geometry-x")
+    asked["stand in"](studies, "find", study)
+    asked["stand in"](sweep, "make")
+    words = ["study", "geometry", "a run", "--work", "w", "--error-images", "9", "--jobs", "3"]
+    assert cli.main(words) == 0
+    assert asked["find"] == (
+        *(("geometry",), {"root": None, "run_folder": "a run", "error_images": 9}),
+    )
+    assert asked["make"] == (
+        (study, Path("w"), tmp_path / "geometry-x"),
+        {"add": False, "scheduler": None, "jobs": 3},
+    )
+
+
 # --- run-chapter ----------------------------------------------------------------------------------
 
 
@@ -219,6 +310,32 @@ def test_run_chapter_leaves_what_is_not_its_own(small_book, capsys):
     assert {p: p.read_bytes() for p in small_book.rglob("*") if p.is_file()} == before
 
 
+def test_options_of_run_chapter_and_lab(small_book, capsys, asked, monkeypatch):
+    for variable in ("BNN_DATA", "BNN_PRESET", "JUPYTERLAB_SETTINGS_DIR", *ENVIRONMENT):
+        monkeypatch.setenv(variable, "")  # to be put back
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("BNN_CACHE", str(small_book / "cache"))
+    asked["stand in"](worker, "start", UserError("enough"))
+    words = ["dice", "-p", "preset", "paper", "--timeout", "4.5", "--data", str(small_book)]
+    assert fails(capsys, "run-chapter", *words) == "bnn-geometry: enough"
+    (chapter, _), options = asked["start"]
+    assert chapter == small_book / "book" / "dice.py"
+    told = {"parameters": {"preset": "paper"}, "cwd": small_book / "book", "timeout": 4.5}
+    assert told.items() <= options.items()
+    assert options["environment"] == chapter_environment(alone=True)
+    assert os.environ["BNN_DATA"] == str(small_book)
+    monkeypatch.delenv("BNN_DATA")
+    asked["stand in"](os, "execv")
+    assert cli.main(["lab", "--port", "9", "--data", str(small_book)]) == 0
+    ((program, command), _) = asked["execv"]
+    assert (program, command[-2:]) == (sys.executable, ["--port", "9"])
+    assert f"--notebook-dir={small_book / 'book'}" in command
+    settings = Path(os.environ["JUPYTERLAB_SETTINGS_DIR"])
+    assert settings.is_relative_to(small_book / "cache")
+    assert len(list(settings.rglob("*.jupyterlab-settings"))) == 2
+    assert os.environ["BNN_DATA"] == str(small_book)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -231,6 +348,8 @@ def test_run_chapter_leaves_what_is_not_its_own(small_book, capsys):
         (["random_vectors", "-o", "book/x.ipynb"], "is inside the book"),
         (["random_vectors", "-o", "/no/such/folder/x.ipynb"], "There is no folder"),
         (["random_vectors", "-o", "/"], "is a folder: name the file to write"),
+        (["random_vectors", "--timeout", "0"], "--timeout must be a positive number of seconds"),
+        (["random_vectors", "--timeout", "nan"], "--timeout must be a positive number of seconds"),
     ],
 )
 def test_run_chapter_refuses_what_makes_no_sense(capsys, monkeypatch, arguments, message):
@@ -469,6 +588,11 @@ def test_bar_shows_rate_loss_and_time_left_on_a_terminal_alone(monkeypatch):
             assert text == ""
         assert out.getvalue() == "epoch 2/2: loss 0.5000, test error 12.50%, 3.0 s\n"
     assert len(reads) == 1  # a GPU would have to wait for each
+    out = io.StringIO()
+    with progress.Progress(recipe.with_(validation_images=20), out=out) as shown:
+        errors = {"validation_error": 0.125, "test_error": math.nan}  # tested once, at the end
+        shown.on_epoch_end(None, {"epoch": 1, "loss": 0.5, "seconds": 3.0} | errors)
+    assert out.getvalue() == "epoch 1/2: loss 0.5000, validation error 12.50%, 3.0 s\n"
 
 
 def test_train_never_overwrites(tiny, capsys, tmp_path):
@@ -494,6 +618,10 @@ def test_train_never_overwrites(tiny, capsys, tmp_path):
         (["train", "mnist-mlp", "--activation", "tanh", "--out", "x"], "Unknown activation 'tanh'"),
         (["train", "mnist-mlp", "--measure", "-1", "--out", "x"], "--measure must not be negative"),
         (["train", "mnist-mlp", "--elsewhere", "--out", "x"], "--elsewhere goes with --resume"),
+        (
+            ["train", "mnist-mlp", "--epochs", "2", "--keep", "0", "3", "--out", "x"],
+            "No weights can be kept after epoch 3: there are 2 epochs.",
+        ),
         (["study", "geometry", "--work", "w"], "measures a run: name its folder after"),
         (["study", "geometry", "x", "--work", "w", "--seeds", "1"], "geometry takes no --seeds"),
         (["study", "ablations", "x", "--work", "w"], "The study ablations takes no run."),
@@ -507,6 +635,60 @@ def test_mistakes_are_sentences(capsys, monkeypatch, tmp_path, arguments, messag
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert message in fails(capsys, *arguments)
+
+
+LONG_NAME = "x" * 300  # which no file system takes; a folder without permission is alike
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "--data-only", "--data", LONG_NAME],
+        ["train", "mnist-mlp", "--out", LONG_NAME],
+        ["probe", "run", "--out", LONG_NAME],
+        ["publish", LONG_NAME],
+        ["run-chapter", "random_vectors", "-o", f"{LONG_NAME}.ipynb"],
+        ["study", "ablations", "--work", "w", "--out", LONG_NAME],
+        ["study", "paper", "--minutes", "5", "--work", "w", "--data", LONG_NAME],
+    ],
+)
+def test_paths_that_no_system_has_are_sentences(capsys, monkeypatch, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert "File name too long" in fails(capsys, *arguments)
+    assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize("variable", ["BNN_CACHE", "BNN_DATA", "BNN_RUNS", "BNN_EXECUTED"])
+def test_folders_of_the_environment_that_no_system_has_are_sentences(
+    capsys, monkeypatch, tmp_path, variable
+):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv(variable, str(tmp_path / LONG_NAME))
+    command = {
+        "BNN_CACHE": ["status"],
+        "BNN_DATA": ["status", "--data-only"],
+        "BNN_RUNS": ["study", "ablations", "--work", str(tmp_path / "w")],
+        "BNN_EXECUTED": ["claims"],
+    }[variable]
+    assert "File name too long" in fails(capsys, *command)
+
+
+def test_a_full_disk_and_a_terminal_of_ascii_are_no_traceback():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [COMMAND, "status", "--data-only"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode() == "bnn-geometry: No space left on device.\n"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    program = (
+        "import sys; from bnn_geometry import cli; from bnn_geometry.cli import book;"
+        "book.data.describe = lambda *a, **k: 'x·w'; sys.exit(cli.main(['status', '--data-only']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, b"", b"x?w\n" * len(data.DATASETS))
 
 
 # --- clean ----------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_relative_places_are_meant_from_where_the_build_is_started(monkeypatch, 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     process = worker.start(
         *(tmp_path / "book" / "one.py", tmp_path / "one.ipynb"),
-        **{"parameters": {}, "cwd": tmp_path / "book", "timeout": 60},
+        **{"parameters": {}, "cwd": tmp_path / "book", "timeout": 59.5},
     )
     assert process.outcome().error == ""
 

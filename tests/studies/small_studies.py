@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies.sweep import Study
@@ -45,5 +46,22 @@ def study(folder: Path, parts: int = 6, end: str | None = None, **settings) -> S
         function=draw,
         settings={"of": "normal"} | settings,
         keys={"draws": ("number",), "more": ("number",)},
+        data=DATA,
+    )
+
+
+def threads(number: int) -> dict[str, pd.DataFrame]:
+    """How many threads a part computes with."""
+    return {"threads": pd.DataFrame({"number": [number], "threads": [torch.get_num_threads()]})}
+
+
+def study_of_threads() -> Study:
+    """Two parts."""
+    return Study(
+        name="threads",
+        parts={f"part {i}": {"number": i} for i in range(2)},
+        function=threads,
+        settings={},
+        keys={"threads": ("number",)},
         data=DATA,
     )

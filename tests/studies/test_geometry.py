@@ -1,5 +1,6 @@
 """The geometry of a run: every table of the study on tiny networks, and what is read from them."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -217,3 +218,8 @@ def test_what_cannot_be_measured_is_a_sentence(made, monkeypatch):
     letters = tables.Published("letters", {}, {}, {}, {})
     with pytest.raises(UserError, match="letters measured no geometry"):
         geometry_results.as_geometry(letters)
+
+
+def test_as_many_images_as_the_help_says():
+    given = inspect.signature(geometry.study).parameters
+    assert (given["images"].default, given["error_images"].default) == (10_000, 1000)

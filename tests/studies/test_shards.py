@@ -27,6 +27,10 @@ def members(folder):
     return found
 
 
+def test_shards_are_as_the_help_says():
+    assert (shards.SIZE, shards.MOST) == (16 * 2**20, 8)
+
+
 def test_items_go_whole_into_the_first_shard_with_room(items, tmp_path):
     out = tmp_path / "out"
     large, small = items("large", 70_000, 10), items("small", 18_000)

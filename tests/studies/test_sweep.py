@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_studies
+import torch
 
 from bnn_geometry.errors import UserError
 from bnn_geometry.studies import sweep, tables
@@ -69,6 +70,20 @@ def test_tables_are_in_the_parts_order_bit_for_bit(folder, tmp_path, serial):
     assert found.seconds >= 0
     tables.write(tmp_path / "out", found)
     assert files(tmp_path / "out") == serial
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_part_computes_with_one_thread_however_many_there_are(tmp_path, monkeypatch, jobs):
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found = run(small_studies.study_of_threads(), tmp_path, jobs=jobs)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert found.tables["threads"]["threads"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(("end", "error"), [("interrupt", KeyboardInterrupt), ("fail", UserError)])

@@ -22,6 +22,15 @@ def test_images_of_another_shape_are_refused():
         run("convnet", dataset=tiny_dataset(shape=(3, 16, 32)))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_scores_are_in_the_format_asked_for(precision):
+    dataset, seen = tiny_dataset("mlp"), []
+    network = build_network(TINY["mlp"], 1)
+    network.register_forward_hook(lambda module, inputs, scores: seen.append(scores.dtype))
+    evaluate(network, dataset.test, precision=precision)
+    assert set(seen) == {getattr(torch, precision)}
+
+
 def test_more_than_ten_classes_are_refused():
     with pytest.raises(UserError, match="tells 10 classes apart; Noise has 11"):
         run("mlp", dataset=tiny_dataset(classes=11, train=44))

@@ -30,6 +30,11 @@ def test_latents_have_the_signs_and_directions_of_the_network(kind):
     again = fine_tuning.as_latents(network, recipe)
     for name, layer in weight_layers(again).items():
         assert torch.equal(layer.weight, weight_layers(start)[name].weight)
+    halved = fine_tuning.as_latents(network, recipe.with_(init_scale=0.5))
+    for name, layer in weight_layers(halved).items():
+        w = weight_layers(network)[name].weight.flatten(1)
+        by_hand = w * (0.25 / w.abs().mean(1, keepdim=True))
+        torch.testing.assert_close(layer.weight.flatten(1), by_hand.clamp(-1, 1))
 
 
 def test_latents_of_another_network_are_refused():

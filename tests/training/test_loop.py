@@ -30,7 +30,7 @@ def adam_by_hand(network, dataset, r, seed):
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     generator = torch.Generator().manual_seed(seed)
     indices, _ = batches.split_indices(dataset.train.labels, r)
-    clipped = 0
+    clipped, wrong = 0, []
     for t in range(1, r.epochs + 1):
         order = indices[torch.randperm(len(indices), generator=generator)]
         x = dataset.train.images[order].float() * (2 / 255) - 1
@@ -38,6 +38,7 @@ def adam_by_hand(network, dataset, r, seed):
         gradients = torch.autograd.grad(
             F.cross_entropy(scores, dataset.train.labels[order]), parameters
         )
+        wrong.append(float((scores.argmax(1) != dataset.train.labels[order]).double().mean()))
         lr = r.lr * (r.lr_end / r.lr) ** ((t - 1) / r.epochs)
         with torch.no_grad():
             for p, g, (m, v) in zip(parameters, gradients, moments, strict=True):
@@ -52,7 +53,7 @@ def adam_by_hand(network, dataset, r, seed):
                 if id(p) in layers and r.activation == "binary":
                     clipped += int((p.abs() > 1).sum())
                     p.copy_(p.clip(-1, 1))
-    return clipped
+    return clipped, wrong
 
 
 @each_network
@@ -69,10 +70,11 @@ def test_training_is_adam_with_scaled_updates_and_clipped_latents(kind, activati
         hidden_dropout=0.0,
     )
     expected = build_network(r, seed)
-    clipped = adam_by_hand(expected, dataset, r, seed)
+    clipped, wrong = adam_by_hand(expected, dataset, r, seed)
     assert (clipped > 0) == (activation == "binary")
-    trained = loop.train(build_network(r, seed), dataset, r, seed=seed).network
-    for name, value in trained.named_parameters():
+    trained = loop.train(build_network(r, seed), dataset, r, seed=seed)
+    assert trained.history["train_error"][0] == wrong[0]
+    for name, value in trained.network.named_parameters():
         torch.testing.assert_close(value, dict(expected.named_parameters())[name], msg=name)
 
 

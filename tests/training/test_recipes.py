@@ -291,6 +291,7 @@ SENSELESS = [
     *[("input_dropout", 1), ("hidden_dropout", -0.1), ("warmup_epochs", FAST_MNIST.epochs)],
     *[("norm_momentum", 0), ("norm_momentum", 1.1), ("init_scale", 0), ("init_scale", 2)],
     *[("layer_scale_power", math.nan), ("lr_width_power", math.inf), ("warmup_epochs", -1)],
+    *[("layer_scale_power", 11), ("lr_width_power", -1e308), ("crop_padding", 33)],
     # of another kind
     *[("epochs", 2.5), ("epochs", True), ("epochs", None), ("width", "1"), ("flip", 1)],
     *[("name", None), ("train_images", 2.0), ("lr", True)],

@@ -191,17 +191,16 @@ def read_records(notebook: Path) -> list[Record]:
         If the file is not a notebook, or a note in it is not of this form.
     """
     try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        notes = [
+            note
+            for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+            for output in cell.get("outputs", [])
+            if (note := output.get("metadata", {}).get("bnn_geometry", {}).get("claim"))
+        ]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{notebook} is not an executed chapter: {error}") from error
-    notes = [
-        note
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if (note := output.get("metadata", {}).get("bnn_geometry", {}).get("claim"))
-    ]
     try:
         return [Record(**note) for note in notes]
     except TypeError as error:

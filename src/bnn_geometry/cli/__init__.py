@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bnn_geometry import __version__, paths
@@ -179,13 +181,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.error(f"unrecognized arguments: {' '.join(args.rest)}")
     # Before torch is loaded, which then reads it.
     os.environ.setdefault("GOMP_SPINCOUNT", ENVIRONMENT["GOMP_SPINCOUNT"])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without · is no reason to fail
+        sys.stdout.reconfigure(errors="replace")
     try:
         paths.pin()  # what is started from here may stand elsewhere
         args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor at exit
+        _close_output()
         return 0
+    except OSError as error:  # a folder without permission, a name too long, a full disk
+        if error.filename is None:  # the output's own
+            _close_output()
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"bnn-geometry: {where}{error.strerror or error}.", file=sys.stderr)
+        return 1
     except (UserError, BookError) as error:
         print(f"bnn-geometry: {error}", file=sys.stderr)
         return 1
@@ -193,3 +203,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bnn-geometry: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
+
+
+def _close_output() -> None:
+    # what could not be written is not tried again at exit
+    with suppress(OSError, ValueError):  # a test's output is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -109,6 +110,8 @@ def run_chapter(args: argparse.Namespace) -> None:
     from sphinx_papermill import staleness, worker
     from sphinx_papermill.chapter import check_parameters, declared_parameters, read_notebook
 
+    if args.timeout is not None and not (math.isfinite(args.timeout) and args.timeout > 0):
+        raise UserError(f"--timeout must be a positive number of seconds, not {args.timeout:g}.")
     book = paths.book_folder()
     name = args.chapter.removesuffix(".py")
     known = sorted(p.stem for p in book.glob("*.py"))

@@ -115,6 +115,11 @@ def make(
         )
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file, and no run to resume.")
+    for epoch in kept_epochs:
+        if not 0 <= epoch <= recipe.epochs:
+            raise UserError(
+                f"No weights can be kept after epoch {epoch}: there are {recipe.epochs} epochs."
+            )
     network = build_network(recipe, seed)
     check_fit(network, dataset)
     split_indices(dataset.train.labels, recipe)

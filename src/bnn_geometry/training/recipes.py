@@ -192,10 +192,12 @@ _RANGES: list[tuple[tuple[str, ...], Callable[[Any], bool], str]] = [
     (("width",), lambda x: 0 < x <= MAX_WIDTH, f"positive and at most {MAX_WIDTH}"),
     (("batch_size",), lambda x: x >= 2, "at least 2 (batch norm needs a batch)"),
     (
-        ("validation_images", "train_images", "crop_padding", "warmup_epochs"),
+        ("validation_images", "train_images", "warmup_epochs"),
         lambda x: x >= 0,
         "at least 0",
     ),
+    (("crop_padding",), lambda x: 0 <= x <= 32, "at least 0 and at most 32"),
+    (("layer_scale_power", "lr_width_power"), lambda x: abs(x) <= 10, "between -10 and 10"),
     (
         ("input_dropout", "hidden_dropout", "label_smoothing"),
         lambda x: 0 <= x < 1,
