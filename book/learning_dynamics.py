@@ -573,8 +573,8 @@ table(
 # %% [markdown]
 # In one respect the paper is right, of two losses in three: $u$ comes nearer to $v^*$ than $f(u)$
 # does, to {glue:text}`latent:.1f`° for the scale-invariant one and {glue:text}`latent-squared:.0f`°
-# for the squared distance. For the logistic one it ends further away,
-# {glue:text}`latent-logistic:.0f`° after {glue:text}`output-logistic:.0f`°. And
+# for the squared distance. For the logistic one it ends further away, at
+# {glue:text}`latent-logistic:.0f`° where $f(u)$ is at {glue:text}`output-logistic:.0f`°. And
 # independent noise leads elsewhere: if it is as large as $f(u) - u$ is in the
 # flow, to {glue:text}`noise-same:.1f`°. (Noise as large as $f(u) - u$ at the $u$ that it has itself
 # reached is smaller; it leads to {glue:text}`noise-own:.1f`°, and about half of that gain comes
