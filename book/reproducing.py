@@ -49,11 +49,12 @@ source = "auto"  # which images: auto, official, folder or stand-in
 # %% [markdown]
 # ## Published runs
 #
-# The command trains the run again; one that began in the middle of another has a comment. On
+# A name has model, recipe, what is changed in it (activation, weights, step), width (w) and seed
+# (s). The command trains the run again; one that began in the middle of another has a comment. On
 # another processor, or with another number of threads, its numbers differ a little; a run without
 # weights can be checked by its history alone.
 
-# %%
+# %% tags=["full-width"]
 import json
 import os
 import platform
@@ -69,15 +70,13 @@ from bnn_geometry.training.listing import published_runs
 
 runs = published_runs()
 glue(runs=len(runs), hours=runs["hours"].sum())
-runs["width"] = runs["width"].map(width)
 runs["trained"] = runs["threads"].astype(str) + " × " + runs["instructions"]
 runs["weights"] = runs["weights"].map({True: "yes", False: "no"})
-headings = {"recipe": "recipe", "activation": "activation", "width": "width", "epochs": "epochs"}
-headings |= {"seed": "seed", "test_error": "test error (%) | .1%", "hours": "hours | .1f"}
+headings = {"epochs": "epochs", "test_error": "test error (%) | .1%", "hours": "hours | .1f"}
 headings |= {"trained": "threads", "precision": "format", "weights": "weights"}
 table(runs, headings)
 
-# %% tags=["remove-input"]
+# %% tags=["full-width", "remove-input"]
 for command in runs["command"]:
     print(command)
 
