@@ -675,9 +675,9 @@ show(
         "Flows of the scale-invariant loss, without and with noise in the gradients, beside three "
         "layers of a trained network and one of a narrower. Top: density of latents at the end (of "
         "networks: in the epoch that was kept), logarithmic. Bottom: share of signs that differ "
-        "from those an epoch before, or a part of the flow as long. The networks: published runs, of "
-        f"width {width(run.recipe.width)}, {run.history['epoch'].max()} epochs of "
-        f"{run.data['title']}, test error {run.kept['test_error']:.1%}."
+        "from those an epoch before, or a part of the flow as long. Networks: published runs of "
+        f"width {width(run.recipe.width)}, with a test error of {run.kept['test_error']:.1%}, and "
+        f"{width(eighth[0].recipe.width)}, {parts} epochs of {run.data['title']}."
     ),
     origin=origin,
     alt=(
