@@ -45,6 +45,12 @@ def test_a_run_that_began_in_another_has_no_command_of_its_own(tmp_path):
     assert words == f"# {epochs} epochs from the state of other after epoch 3, at a rate of {lr:g}"
 
 
+def test_a_recipe_of_somebodys_own_has_no_command(tmp_path):
+    recipe = TINY["mlp"].with_(name="mine")
+    runs.write(tmp_path / "m", run("mlp", seed=1), recipe, 1, tiny_dataset("mlp"))
+    assert listing.published_runs(tmp_path).loc["m", "command"] == ""
+
+
 def test_the_example_is_right():
     recipe = recipes.FAST_CIFAR10.with_(width=0.5, lr=0.001)
     assert listing.command(recipe, 2) in listing.command.__doc__

@@ -330,7 +330,16 @@ def gap(errors: pd.DataFrame, variant: str, other: str) -> replicates.Difference
 def paired_gap(
     errors: pd.DataFrame, variant: str, other: str, column: str = "test_error"
 ) -> replicates.Difference:
-    """The same seed by seed, of two variants that begin with the same weights.
+    """By how many points, seed by seed, the error of a variant is above that of another.
+
+    Parameters
+    ----------
+    errors : DataFrame
+        One row for each variant and seed; errors as fractions.
+    variant, other : str
+        Two of :data:`VARIANTS` that begin with the same weights.
+    column : str
+        Which error.
 
     Raises
     ------

@@ -36,15 +36,15 @@ def command(recipe: Recipe, seed: int) -> str:
 
 def _made_by(run: runs.Run) -> str:
     begun = run.info.get("branch_of")
-    if begun is None:
-        measured = run.info.get("measured_images")
-        measure = f" --measure {measured}" if measured else ""
-        return f"{command(run.recipe, run.seed)}{measure} --out FOLDER"
-    # its first weights are those of another run, which no recipe has
-    return (
-        f"# {len(run.history)} epochs from the state of {begun['run']} after epoch "
-        f"{begun['epoch']}, at a rate of {run.recipe.lr:.3g}"
-    )
+    if begun is not None:  # its first weights are those of another run, which no recipe has
+        return (
+            f"# {len(run.history)} epochs from the state of {begun['run']} after epoch "
+            f"{begun['epoch']}, at a rate of {run.recipe.lr:.3g}"
+        )
+    words = command(run.recipe, run.seed)
+    measured = run.info.get("measured_images")
+    measure = f" --measure {measured}" if measured else ""
+    return f"{words}{measure} --out FOLDER" if words else ""
 
 
 def published_runs(folder: Path | None = None) -> pd.DataFrame:

@@ -99,7 +99,8 @@ def make(
     ------
     UserError
         If there is something at ``path`` (without ``resume``), or something else than this very
-        run (with it); if a checkpoint is damaged or cannot be written; and as
+        run (with it); if an epoch of ``kept_epochs`` does not come; if a checkpoint is damaged or
+        cannot be written; and as
         :func:`bnn_geometry.training.loop.train` does.
     """
     path = Path(path)
