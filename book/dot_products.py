@@ -629,7 +629,7 @@ of_uniform = np.sqrt(3) / 2  # the cosine
 
 
 def turns(run):
-    """In every layer the mean angle between filters and their signs, and that of its cosine."""
+    """Mean angle (degrees) of a layer's filters and their signs; mean cosine, its error se."""
     angles = weight_angles(run.network())
     angles["cosine"] = np.cos(np.radians(angles["angle"]))
     of_layers = angles.groupby("layer", sort=False)[["angle", "cosine"]]

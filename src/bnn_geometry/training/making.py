@@ -100,8 +100,7 @@ def make(
     UserError
         If there is something at ``path`` (without ``resume``), or something else than this very
         run (with it); if an epoch of ``kept_epochs`` does not come; if a checkpoint is damaged or
-        cannot be written; and as
-        :func:`bnn_geometry.training.loop.train` does.
+        cannot be written; and as :func:`bnn_geometry.training.loop.train` does.
     """
     path = Path(path)
     device = torch.device(device)
