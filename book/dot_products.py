@@ -6,6 +6,7 @@
 #     runs:
 #       - cifar10-convnet-long-w1-s1
 #       - cifar10-convnet-long-w1-s1-branch
+#       - cifar10-convnet-original-w0.125-s1
 #       - cifar10-convnet-long-w0.125-s1
 #       - cifar10-convnet-long-w0.125-s2
 #       - cifar10-convnet-long-w0.125-s3
@@ -150,7 +151,7 @@ assert measured["disagreement"]["conv1"] > measured["from_angle"]["conv1"]
 # The first layer is where the relation is worst, filter by filter as well:
 # {glue:text}`first-below:.0f` % of its filters have an $r$ below the cosine of their own angle, the
 # value for {term}`white` inputs, and one in twenty is below {glue:text}`first-tail:.2f`. The two
-# dot products have different signs in {glue:text}`signs:.0f` % of all cases there, where that angle
+# dot products have different signs in {glue:text}`signs:.0f` % of cases there, where that angle
 # alone gives {glue:text}`expected:.0f` %.
 #
 # ## Shuffled magnitudes do as well
@@ -428,11 +429,11 @@ assert inputs["participation"].max() < 200
 #
 # ## One number speaks for every filter, but in the first layer
 #
-# The standard deviation of $r$ over the filters is {glue:text}`spread-first:.2f` in the first layer
-# and at most {glue:text}`spread-rest:.3f` in all others; that of the angles' cosines, which
-# concentrate with the dimension ({doc}`random_vectors`), is largest there, too. The participation
-# ratio of that layer's inputs is {glue:text}`first-participation:.1f`. {numref}`fig-filters` shows
-# how much its filters differ.
+# The standard deviation of $r$ over the filters ({numref}`fig-filters`) is
+# {glue:text}`spread-first:.2f` in the first layer and at most {glue:text}`spread-rest:.3f` in all
+# others; that of the angles' cosines, which concentrate with the dimension ({doc}`random_vectors`),
+# is largest there, too. The participation ratio of that layer's inputs is
+# {glue:text}`first-participation:.1f`.
 
 # %%
 by_filter = wide.filters.groupby("layer", sort=False)
@@ -617,12 +618,13 @@ table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 #
 # That *angles* are preserved in trained networks, the paper's contribution 2, holds at full width:
 # a layer's filters are {glue:text}`angle-low:.0f`° to {glue:text}`angle-high:.0f`° from their signs
-# on average, where uniform weights before any training are {glue:text}`angle-uniform:.0f`°. At an
-# eighth, in each of {glue:text}`width-seeds` networks, those of {glue:text}`turned-further` layers
-# are further, up to {glue:text}`turned-most:.0f`° ({claim}`angles-in-networks`). Its main result is
-# an explanation: such networks work *because of* the geometry. The ledger asks {glue:text}`asked`
-# questions of it ({claim}`because-of-geometry`); the networks with wrong gradients are those of
-# {doc}`learning_dynamics`.
+# on average, where uniform weights are {glue:text}`angle-uniform:.0f`°. At an eighth, in each of
+# {glue:text}`width-seeds` networks, those of {glue:text}`turned-further` layers are further, up to
+# {glue:text}`turned-most:.0f`°, and after `original` (one seed) those of
+# {glue:text}`turned-original-layers`, up to {glue:text}`turned-original-most:.0f`°
+# ({claim}`angles-in-networks`). Its main result is an explanation: such networks work *because of*
+# the geometry. The ledger asks {glue:text}`asked` questions of it ({claim}`because-of-geometry`),
+# some on networks of {doc}`learning_dynamics`.
 
 # %%
 of_uniform = np.sqrt(3) / 2  # the cosine
@@ -636,18 +638,24 @@ def turns(run):
     return of_layers.mean().assign(se=of_layers.sem()["cosine"])
 
 
-in_full, at_eighth = turns(made), [turns(run) for run in eighth]
-for run, of_layers in ((made, in_full), (eighth[0], at_eighth[0]), (quarter[0], turns(quarter[0]))):
+original = training.published_run("cifar10-convnet-original-w0.125-s1")
+in_full, at_eighth, in_original = turns(made), [turns(run) for run in eighth], turns(original)
+judged_turns = [(made, in_full), (eighth[0], at_eighth[0]), (quarter[0], turns(quarter[0]))]
+for run, of_layers in (*judged_turns, (original, in_original)):
     for layer, row in of_layers.iterrows():
         records.record("angles-in-networks", row["cosine"], uncertainty=row["se"],
                        null=float(of_uniform), against="uniform entries",
-                       note=f"width {width(run.recipe.width)}: layer {layer}",
+                       note=f"{run.recipe.name}, width {width(run.recipe.width)}: layer {layer}",
                        **about | {"run": run.path.name})  # fmt: skip
 assert (in_full.eval("cosine - 2 * se") > of_uniform).all()
 further = pd.DataFrame([x.eval("cosine + 2 * se") < of_uniform for x in at_eighth]).all()
 assert 0 < further.sum() < len(inner)
 most = max(x["angle"][further].max() for x in at_eighth)
+beyond = in_original.eval("cosine + 2 * se") < of_uniform
+assert beyond[further[further].index].all()
 glue(turned_further=int(further.sum()), turned_most=at_most(most, 0))
+glue(turned_original_layers=int(beyond.sum()))
+glue(turned_original_most=at_most(in_original["angle"].max(), 0))
 glue(angle={"low": in_full["angle"].min(), "high": in_full["angle"].max()}, angle_uniform=30.0)
 turned = cost["random turn", "all"], error["random turn", "all"]
 crippled = estimators.summarize(tables.published("estimators"))  # some with wrong gradients

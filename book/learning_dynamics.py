@@ -6,6 +6,7 @@
 #       - estimators
 #       - cifar10-convnet-long-w1-s1
 #       - cifar10-convnet-long-w1-s1-branch
+#       - cifar10-convnet-original-w0.125-s1
 #       - cifar10-convnet-long-w0.125-s1
 #       - cifar10-convnet-long-w0.125-s2
 #       - cifar10-convnet-long-w0.125-s3
@@ -38,8 +39,8 @@
 # than any other where it falls exponentially. The difference $f(u) - u$ does not act as noise:
 # independent noise of the same size leads $u$ {glue:text}`noise-gain:.1f`° nearer to $v^*$
 # ({claim}`noise-model`). The weights of the trained network of full width do not lie as these
-# dynamics predict, those of narrower ones begin to; noise in the gradients brings the flow nearer
-# to them, at a price in $f(u)$.
+# dynamics predict, those of narrow ones begin to, most after {glue:text}`original-epochs` epochs;
+# noise in the gradients brings the flow nearer to them, at a price in $f(u)$.
 
 # %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
@@ -62,6 +63,7 @@ from bnn_geometry.geometry import angles, flows, losses, steady_state
 from bnn_geometry.networks import inference, invariance, layers
 from bnn_geometry.studies import estimators as estimator_study
 from bnn_geometry.studies import tables
+from bnn_geometry.training import schedule
 
 sizes = presets.sizes("learning_dynamics", preset)
 generator = np.random.default_rng(seed)
@@ -131,7 +133,7 @@ assert not by_formula(flows.SIGN).any()
 
 # %% [markdown]
 # Automatic differentiation through the layers of this book gives {eq}`eq-substituted` bit for bit.
-# The ordinary gradient, with bin in both places, is zero: a step function passes nothing back.
+# The ordinary gradient, with bin in both places, is zero.
 #
 # ## In the plane, f(u) never comes to rest
 #
@@ -215,7 +217,7 @@ glue(plane_low=low, plane_high=high, plane_share=100 * np.mean(late < (low + hig
 #
 # An integrator sums the difference between an input and the fed-back output of a one-bit quantizer.
 # That is first-order {term}`sigma–delta modulation`, by which converters write a voltage down as
-# the density of ones in a sequence of bits {cite}`daubechies2003`. Its theory is short.
+# the density of ones in a sequence of bits {cite}`daubechies2003`.
 #
 # **Theorem.** *If $|v_i^*| > \tau$, $f(u_i)$ is the sign of $v_i^*$ from some update on. If
 # $|v_i^*| < \tau$, $u_i$ comes into an interval of length $2a\tau$ about zero and never leaves it;
@@ -594,14 +596,13 @@ table(
 # vector, to {glue:text}`noise-excess:.1f`°. Sigma–delta spends its signs on being right on average,
 # which a deployed network does not use.
 #
-# ## Training looks a little like the flow, the more the narrower the network
+# ## Narrow networks that train for long look like the flow
 #
 # If training were this flow, two things could be seen in any trained network. Latent weights would
 # lie at three values, $-1$, 0 and $+1$. And the share of signs that differ from one epoch to the
 # next would not depend on the learning rate, which only sets how large $u$ is in entries that flip.
-# {numref}`fig-training` compares the published network of full width with a flow whose step falls
-# along a cosine, as the network's learning rate did after two epochs of warm-up; and with the same
-# flow when Gaussian noise is added to its gradients, as batches add it.
+# {numref}`fig-training` compares published networks with flows, without and with Gaussian noise in
+# the gradients, as batches add it.
 
 # %%
 GRADIENT_NOISE = 10.0  # standard deviation, in entries of a gradient that begin at size 1
@@ -620,10 +621,10 @@ class Batches:
         return upstream + self.size * generator.standard_normal(u.shape)
 
 
-def noisy_flow(size):
-    steps, every = SCHEDULES["cosine to zero"][0], updates // parts
-    options = {"backward": Batches(size), "log_every": every, "keep_path": True}
-    return flows.flow(losses.COSINE, target, start, steps, **options)
+def noisy_flow(size, schedule="cosine to zero", longer=1):
+    options = {"log_every": longer * updates // parts, "keep_path": True}
+    steps = np.repeat(SCHEDULES[schedule][0], longer)
+    return flows.flow(losses.COSINE, target, start, steps, backward=Batches(size), **options)
 
 
 def flips(path):
@@ -649,44 +650,58 @@ def latents_of(run):
 latents = latents_of(run)
 of_flow, of_noisy = noisy_flow(0.0), noisy_flow(GRADIENT_NOISE)
 epochs = pd.RangeIndex(1, parts + 1)
-SHOWN = {"conv1": latents["conv1"], "conv6": latents["conv6"], "fc2": latents["fc2"]}
 eighth, quarter = (
     [training.published_run(f"cifar10-convnet-long-w{w:g}-s{s}") for s in (1, 2, 3)]
     for w in (1 / 8, 1 / 4)
 )
-assert len(eighth[0].history) == parts
-samples = {"flow": of_flow.u, "flow, noisy gradients": of_noisy.u} | SHOWN
-samples |= {"conv2, an eighth": latents_of(eighth[0])["conv2"]}
-curves = {
-    "flow": pd.Series(flips(of_flow.path), epochs),
-    "flow, noisy gradients": pd.Series(flips(of_noisy.path), epochs),
-} | {k: run.history.set_index("epoch")[f"flips_{k}"] for k in SHOWN}
-curves |= {"conv2, an eighth": eighth[0].history.set_index("epoch")["flips_conv2"]}
+original = training.published_run("cifar10-convnet-original-w0.125-s1")
+longer = len(original.history) // parts
+of_slow = noisy_flow(GRADIENT_NOISE, "exponential, to 1/1000", longer)
+of_flows = {"flow": of_flow, "flow, noisy": of_noisy, "flow, noisy, longer": of_slow}
+shown = {
+    "conv6, full width": (run, "conv6"),
+    "conv2, an eighth": (eighth[0], "conv2"),
+    "conv2, an eighth, original": (original, "conv2"),
+}
+samples = {k: x.u for k, x in of_flows.items()}
+samples |= {k: latents_of(x)[layer] for k, (x, layer) in shown.items()}
+curves = {k: pd.Series(flips(x.path), epochs) for k, x in of_flows.items()} | {
+    k: x.history.set_index("epoch")[f"flips_{layer}"] for k, (x, layer) in shown.items()
+}
+drawn = {}  # over the part of the training, as many epochs of each
+for label, curve in curves.items():
+    at = np.linspace(1, len(curve), parts).round().astype(int)
+    drawn[label] = curve.loc[at].set_axis(at / len(curve))
 figure, axes = plots.new_figure(2, 1, width=5.8, height=7.4)
 plots.series({k: density(v) for k, v in samples.items()}, axes[0, 0])
 axes[0, 0].set(yscale="log", xlabel="latent weight", ylabel="density")
-plots.series(curves, axes[1, 0])
-axes[1, 0].set(xlabel="epoch, or part of the flow", ylabel="share of signs changed", ylim=(0, 0.6))
-axes[1, 0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+plots.series(drawn, axes[1, 0])
+axes[1, 0].set(
+    xlabel="part of the training, or of the flow", ylabel="share of signs changed", ylim=(0, 0.6)
+)
+axes[1, 0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 show(
     figure,
     name="fig-training",
     caption=(
-        "Flows of the scale-invariant loss, without and with noise in the gradients, beside three "
-        "layers of a trained network and one of a narrower. Top: density of latents at the end (of "
-        "networks: in the epoch that was kept), logarithmic. Bottom: share of signs that differ "
-        "from those an epoch before, or a part of the flow as long. Networks: published runs of "
-        f"width {width(run.recipe.width)}, with a test error of {run.kept['test_error']:.1%}, and "
-        f"{width(eighth[0].recipe.width)}, {parts} epochs of {run.data['title']}."
+        "Flows of the scale-invariant loss, without and with noise in the gradients, beside layers "
+        "of three networks. Steps and learning rates fall along a cosine, but exponentially in "
+        f"`original` and the longer flow, which has {longer} times the updates. Top: density of "
+        "latents at the end (of networks: in the epoch that was kept), logarithmic. Bottom: share "
+        "of signs that differ from those an epoch before, or a part of the flow, which has "
+        f"{parts}. Networks: published runs on {run.data['title']}, of `long` with {parts} epochs "
+        f"and of `original` with {len(original.history)}."
     ),
     origin=origin,
     alt=(
-        "Top: the flow has three peaks with next to nothing in between, that with noisy gradients "
-        "three low ones; two layers are nearly level; the first layer has a peak at each end and a "
-        "low one at zero, the layer of the narrow network three that are clear. Bottom: after the "
-        "first part the flow is level at fifteen per cent; that with noisy gradients falls from "
-        "nearly fifty to almost none; the narrow network's layer falls slowly. The others first "
-        "rise, conv6 to more than a quarter in the tenth epoch, and then fall to nearly nothing."
+        "Top: the flows have three peaks each, that without noise with next to nothing in between, "
+        "those with noise with more, and the longer of them with less. The layer of full width is "
+        "nearly level, that of the narrow network has three peaks, and that of original lies along "
+        "the longer flow with noise. Bottom: the flow without noise is level at fifteen per cent. "
+        "That with noise falls from nearly fifty to almost none; the longer one falls sooner, to "
+        "fifteen, and stays there, as original's layer does near eight. The layer of full width "
+        "rises to more than a quarter and falls to nearly nothing; that of the narrow one falls "
+        "slowly."
     ),
 )
 
@@ -716,18 +731,16 @@ assert max(noisy_piles.values()) < 10
 assert (changed.iloc[-1] < 0.5 * changed.max()).all()
 level = curves["flow"].iloc[1:-1]  # not on its way there, nor where the step is zero
 assert level.max() - level.min() < 0.03
-assert curves["flow, noisy gradients"].iloc[-1] < 0.5 * curves["flow, noisy gradients"].max()
-glue(ends_layers=inner["ends"].max())
+assert curves["flow, noisy"].iloc[-1] < 0.5 * curves["flow, noisy"].max()
 glue(pile_flow=flow_piles["zero"], pile_layers=inner["zero"].max(), pile_noisy=noisy_piles["zero"])
 glue(
     noise_times=GRADIENT_NOISE,
     pile_first=pile_table.loc["conv1", "zero"],
-    ends_first=pile_table.loc["conv1", "ends"],
     flips_flow=100 * level.mean(),
 )
 most_epoch = changed["flips_conv6"].idxmax()
 assert most_epoch > run.recipe.warmup_epochs + 5
-assert curves["flow, noisy gradients"].idxmax() < most_epoch
+assert curves["flow, noisy"].idxmax() < most_epoch
 branch = training.published_run("cifar10-convnet-long-w1-s1-branch")  # at a constant rate
 begun = branch.info["branch_of"]["epoch"]
 held = 100 * branch.history["flips_conv6"]
@@ -745,8 +758,7 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 # At full width both predictions fail, but for a trace in the first layer. In the flow latents lie
 # {glue:text}`pile-flow:.0f` times as densely at zero as between the piles; in the network nowhere
 # but in the first layer more than {glue:text}`pile-layers:.1f` times, and there
-# {glue:text}`pile-first:.1f` times; at the ends {glue:text}`ends-first:.0f` times there and at most
-# {glue:text}`ends-layers:.1f` times elsewhere. In the flow
+# {glue:text}`pile-first:.1f` times. In the flow
 # {glue:text}`flips-flow:.0f` % of the signs differ from one part to the next, at any step; in conv6
 # {glue:text}`flips-most:.0f` % do in epoch {glue:text}`most-epoch` and
 # {glue:text}`flips-last:.1f` % in the last. It is the rate that brings them down: with the rate
@@ -757,28 +769,72 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 #
 # The piles come with narrowness. In each layer after the first both are higher at an eighth of the
 # width than at a quarter, and there higher than in full, seed by seed ({glue:text}`piled-seeds` of
-# each, one in full, with the same largest step). At an eighth latents lie at zero up to
+# each, one in full, with the same largest step): at zero up to
 # {glue:text}`piled-eighth-zero:.1f` times as densely as between and at the ends up to
-# {glue:text}`piled-eighth-ends:.0f` times, at a quarter up to {glue:text}`piled-quarter-zero:.1f`
-# and {glue:text}`piled-quarter-ends:.0f` times. The signs that change still become fewer with the
-# rate ({numref}`fig-steps`), which the flow does not predict.
+# {glue:text}`piled-eighth-ends:.0f` times at an eighth, {glue:text}`piled-quarter-zero:.1f` and
+# {glue:text}`piled-quarter-ends:.0f` times at a quarter.
 #
-# Noise in the gradients, {glue:text}`noise-times:.0f` times as large as they are at the start,
-# brings the flow nearer: the pile at zero is then {glue:text}`pile-noisy:.1f` times as dense as
-# what lies between, and in the end flips become fewer with the step; exercise 2 has what more noise
-# does, and costs. An entry that would sit at zero wanders as far as its steps carry it, and is left
-# where they run out. That this is what happens in the network is not shown here. Its largest step
-# is that of the original code ({doc}`training`); a smaller one was not tried at this width. At an
-# eighth of it fewer signs change the smaller the step is, in every epoch but the last
-# ({numref}`fig-steps`), which the flow without noise does not predict. Adam, which makes steps
-# equally long whether a gradient is large or only noise, would add to the noise.
+# %%
+in_original = layer_piles(latents_of(original)).loc[inner.index]
+for kind in ("zero", "ends"):  # with the same step, but five hundred epochs
+    assert (in_original[kind] > by_width[1 / 8][kind].unstack("layer").max()).all()
+steps = [schedule.largest_step(x.network(), x.recipe) for x in (run, eighth[0], original)]
+assert np.allclose(steps, steps[0], rtol=0.01)
+later = original.history.set_index("epoch").loc[len(original.history) // 2 :]
+slower = later["lr"].iloc[0] / later["lr"].iloc[-1]
+fewer = later[[f"flips_{k}" for k in inner.index]].rolling(10).mean().iloc[[9, -1]]
+fewer = 100 * fewer.set_axis(["from", "to"]).T
+by_epoch = original.measurements.pivot(index="epoch", columns="layer")
+followed = {k: by_epoch[k][inner.index].median(axis=1) for k in ("r", "angle")}
+glue(original=in_original.max().to_dict(), original_epochs=len(original.history))
+fewest = 100 * (fewer["to"] / fewer["from"]).min()
+assert fewer.loc["flips_conv2", "to"] > 0.8 * fewer.loc["flips_conv2", "from"]
+assert fewest / 100 > 5 / slower
+glue(slower=slower, fewer=fewer.loc["flips_conv2"].to_dict(), fewest=fewest)
+then = 8
+r, angle = followed["r"], followed["angle"]
+assert angle.iloc[-1] > max(30, angle[then] + 2)
+assert r.iloc[-1] < r[then] - 0.005
+steady = 100
+late, last = slice(-steady, -steady // 2), slice(-steady // 2, None)
+assert abs(angle.iloc[last].mean() - angle.iloc[late].mean()) < 0.1
+assert abs(r.iloc[last].mean() - r.iloc[late].mean()) < 0.001
+glue(then=then, steady=steady, angle={"then": angle[then], "end": angle.iloc[-1]})
+glue(r={"then": r[then], "end": r.iloc[-1]})
+slow = 100 * curves["flow, noisy, longer"]
+slow_piles, halfway = piles(of_slow.u), parts // 2
+assert slow_piles["zero"] > 4 * noisy_piles["zero"]
+assert slow.iloc[-1] > 0.8 * slow[halfway]
+glue(longer=longer, slow={"pile": slow_piles["zero"], "half": slow[halfway], "end": slow.iloc[-1]})
+
+# %% [markdown]
+# They are higher still under `original` at an eighth (one seed): in each of these layers above all
+# networks of `long`, up to {glue:text}`original-zero:.0f` and {glue:text}`original-ends:.0f` times.
+# It has the same step, but {glue:text}`original-epochs` epochs, a rate that falls exponentially,
+# another loss and no augmentation. Now flips do as the flow predicts: in the second half the rate
+# falls by a factor of {glue:text}`slower:.0f`, and the signs that change in conv2 go from
+# {glue:text}`fewer-from:.1f` to {glue:text}`fewer-to:.1f` % (in the eight layers at least
+# {glue:text}`fewest:.0f` % of them are left). Filters turn away from their signs meanwhile: the
+# median layer's angle goes from {glue:text}`angle-then:.1f`° after epoch {glue:text}`then` to
+# {glue:text}`angle-end:.1f`°, further than uniform entries are, and its $r$ from
+# {glue:text}`r-then:.3f` to {glue:text}`r-end:.3f`; both are steady over the last
+# {glue:text}`steady` epochs.
+#
+# Noise in the gradients, {glue:text}`noise-times:.0f` times as large as at the start,
+# brings the flow nearer to either network. Where its step falls along a cosine, the pile at zero is
+# {glue:text}`pile-noisy:.1f` times as dense as what lies between, and flips become fewer with the
+# step. With {glue:text}`longer` times the updates, as `original` has times the epochs, and a step
+# that falls exponentially, the pile is {glue:text}`slow-pile:.0f` times as dense, and flips level
+# off: {glue:text}`slow-half:.0f` % half-way, {glue:text}`slow-end:.0f` % at the end. An entry that
+# would sit at zero wanders as far as its steps carry it, and comes back if they shorten slowly.
+# That this is what happens in the networks is not shown.
 #
 # ## What small networks cannot tell
 #
 # The same network was trained with independent noise of the size of $f(u) - u$ in the place of bin,
-# with a batch norm that does not subtract the mean, and with backward functions that are wrong on
-# purpose. There are two seeds of a network of width {glue:text}`study-width`, trained for
-# {glue:text}`study-epochs` epochs. We rank nothing by them; the published table has more variants.
+# with a batch norm that does not subtract the mean, and with deliberately wrong backward functions.
+# There are two seeds of a network of width {glue:text}`study-width`, trained for
+# {glue:text}`study-epochs` epochs. We rank nothing by them.
 
 # %%
 study = tables.published("estimators")
@@ -894,7 +950,7 @@ glue(scale_own=100 * own["predictions"].max(), scale_any=100 * negligible["predi
 #
 # That signs flip for ever is known where networks are quantized to a few bits: weights oscillate
 # between two levels, spoil the statistics of batch norm, and are damped or frozen for it
-# {cite}`nagel2022`. There, too, the step towards the minimum carries the weight across a threshold.
+# {cite}`nagel2022`.
 #
 # That $u$ is no vector near $f(u)$ but a sum of gradients has several names. BinaryConnect is dual
 # averaging {cite}`bai2019,dockhorn2021`, in which $u$ is the dual of the binary vector; mirror
