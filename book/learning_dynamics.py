@@ -40,7 +40,7 @@
 # independent noise of the same size leads $u$ {glue:text}`noise-gain:.1f`° nearer to $v^*$
 # ({claim}`noise-model`). The weights of the trained network of full width do not lie as these
 # dynamics predict, those of narrow ones begin to, most after {glue:text}`original-epochs` epochs;
-# noise in the gradients brings the flow nearer to them, at a price in $f(u)$.
+# noise in the gradients brings the flow's nearer to them, at a price in $f(u)$.
 
 # %% tags=["parameters"]
 preset = "book"  # sizes of everything below: smoke, book or paper
@@ -596,7 +596,7 @@ table(
 # vector, to {glue:text}`noise-excess:.1f`°. Sigma–delta spends its signs on being right on average,
 # which a deployed network does not use.
 #
-# ## A narrow network that trains for long looks like the flow
+# ## The latents of one narrow network come to lie like the flow's
 #
 # If training were this flow, two things could be seen in any trained network. Latent weights would
 # lie at three values, $-1$, 0 and $+1$. And the share of signs that differ from one epoch to the
@@ -722,6 +722,9 @@ for kind in ("zero", "ends"):  # the narrower, the more, in every layer, seed by
     assert (of_eighth.min() > of_quarter.max()).all()
     assert (of_quarter.min() > inner[kind]).all()
 highest = {w: x.groupby("layer").mean().max() for w, x in by_width.items()}
+for found in (*eighth, *quarter):  # at the end, of what there were at the most
+    of_layer = found.history.set_index("epoch")[[f"flips_{k}" for k in inner.index]]
+    assert (of_layer.iloc[-1] < 0.5 * of_layer.max()).all()
 glue(piled_seeds=len(eighth), piled_eighth=highest[1 / 8], piled_quarter=highest[1 / 4])
 flow_piles, noisy_piles = piles(of_flow.u), piles(of_noisy.u)
 changed = run.history.set_index("epoch").filter(like="flips_")
@@ -740,7 +743,7 @@ glue(
 )
 most_epoch = changed["flips_conv6"].idxmax()
 assert most_epoch > run.recipe.warmup_epochs + 5
-assert all(curves[k].idxmax() < most_epoch for k in of_flows)
+assert all(curves[k].idxmax() == 1 for k in of_flows)
 branch = training.published_run("cifar10-convnet-long-w1-s1-branch")  # at a constant rate
 begun = branch.info["branch_of"]["epoch"]
 held = 100 * branch.history["flips_conv6"]
@@ -771,8 +774,9 @@ glue(flips_last=100 * changed["flips_conv6"].iloc[-1])
 # each, one in full, with the same largest step): at zero up to
 # {glue:text}`piled-eighth-zero:.1f` times as densely as between and at the ends up to
 # {glue:text}`piled-eighth-ends:.0f` times at an eighth, {glue:text}`piled-quarter-zero:.1f` and
-# {glue:text}`piled-quarter-ends:.0f` times at a quarter.
-#
+# {glue:text}`piled-quarter-ends:.0f` times at a quarter. Flips still become fewer there with
+# the rate ({numref}`fig-steps`).
+
 # %%
 in_original = layer_piles(latents_of(original)).loc[inner.index]
 for kind in ("zero", "ends"):  # with the same step, but five hundred epochs
@@ -786,10 +790,12 @@ fewer = 100 * fewer.set_axis(["from", "to"]).T
 by_epoch = original.measurements.pivot(index="epoch", columns="layer")
 followed = {k: by_epoch[k][inner.index].median(axis=1) for k in ("r", "angle")}
 glue(original=in_original.max().to_dict(), original_epochs=len(original.history))
-fewest = 100 * (fewer["to"] / fewer["from"]).min()
+left = fewer["to"] / fewer["from"]
 assert fewer.loc["flips_conv2", "to"] > 0.8 * fewer.loc["flips_conv2", "from"]
-assert fewest / 100 > 5 / slower
-glue(slower=slower, fewer=fewer.loc["flips_conv2"].to_dict(), fewest=fewest)
+assert left.min() > 0.5
+assert slower > 50
+glue(slower=slower, fewer=fewer.loc["flips_conv2"].to_dict())
+glue(fewest=fewer.loc[left.idxmin()].to_dict() | {"layer": left.idxmin().removeprefix("flips_")})
 then = 8
 r, angle = followed["r"], followed["angle"]
 assert angle.iloc[-1] > max(30, angle[then] + 2)
@@ -804,29 +810,29 @@ slow = 100 * curves["flow, noisy, longer"]
 slow_piles, halfway = piles(of_slow.u), parts // 2
 assert slow_piles["zero"] > 4 * noisy_piles["zero"]
 assert slow.iloc[-1] > 0.8 * slow[halfway]
+assert slow.iloc[-1] > fewer.loc["flips_conv2", "to"]
 glue(longer=longer, slow={"pile": slow_piles["zero"], "half": slow[halfway], "end": slow.iloc[-1]})
 
 # %% [markdown]
 # They are higher still under `original` at an eighth (one seed): in each of these layers above all
 # networks of `long`, up to {glue:text}`original-zero:.0f` times at zero and
 # {glue:text}`original-ends:.0f` at the ends. It has the same step, but {glue:text}`original-epochs`
-# epochs, a rate that falls exponentially, another loss and no augmentation. Now flips do as the
-# flow predicts: in the second half the rate falls {glue:text}`slower:.0f`-fold, and the signs that
-# change in conv2 go from {glue:text}`fewer-from:.1f` to {glue:text}`fewer-to:.1f` % (at least
-# {glue:text}`fewest:.0f` % of them are left in all eight layers). Filters turn away from their
-# signs: the median layer's angle goes from {glue:text}`angle-then:.1f`° after epoch
-# {glue:text}`then` to {glue:text}`angle-end:.1f`°, further than uniform entries are, and its $r$
-# from {glue:text}`r-then:.3f` to {glue:text}`r-end:.3f`; both are steady over the last
-# {glue:text}`steady` epochs.
+# epochs, a rate that falls exponentially, another loss, half the batch and no augmentation. Now
+# flips depend little on the rate: in the second half it falls {glue:text}`slower:.0f`-fold, and the
+# signs that change go from {glue:text}`fewer-from:.1f` to {glue:text}`fewer-to:.1f` % in conv2 and
+# from {glue:text}`fewest-from:.1f` to {glue:text}`fewest-to:.1f` % in {glue:text}`fewest-layer`,
+# which loses most. Filters turn away from their signs: the median layer's angle goes from
+# {glue:text}`angle-then:.1f`° after epoch {glue:text}`then` to {glue:text}`angle-end:.1f`°, further
+# than uniform entries are, and its $r$ from {glue:text}`r-then:.3f` to {glue:text}`r-end:.3f`; both
+# hardly move in the last {glue:text}`steady` epochs.
 #
-# Noise in the gradients, {glue:text}`noise-times:.0f` times as large as at the start,
-# brings the flow nearer to either network. Where its step falls along a cosine, the pile at zero is
-# {glue:text}`pile-noisy:.1f` times as dense as what lies between, and flips become fewer with the
-# step. With {glue:text}`longer` times the updates, as `original` has times the epochs, and a step
-# that falls exponentially, the pile is {glue:text}`slow-pile:.0f` times as dense, and flips level
-# off: {glue:text}`slow-half:.0f` % half-way, {glue:text}`slow-end:.0f` % at the end. An entry that
-# would sit at zero wanders as far as its steps carry it, and comes back if they shorten slowly.
-# That this is what happens in the networks is not shown.
+# Noise in the gradients, {glue:text}`noise-times:.0f` times as large as at the start, brings the
+# flow's piles nearer to those of these networks. Where its step falls along a cosine, the pile at
+# zero is {glue:text}`pile-noisy:.1f` times as dense as what lies between, and flips become fewer
+# with the step. With {glue:text}`longer` times the updates, about as `original` has times the
+# epochs, and a step that falls exponentially, the pile is {glue:text}`slow-pile:.0f` times as
+# dense, and flips level off, above those of conv2: {glue:text}`slow-half:.0f` % half-way,
+# {glue:text}`slow-end:.0f` % at the end. That noise makes the networks' piles is not shown.
 #
 # ## What small networks cannot tell
 #

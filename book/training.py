@@ -388,8 +388,9 @@ show(
     "epochs: the continuous networks of half width, the lowest; the binary ones of half width; and "
     "fast at full width, which stays above forty per cent for five epochs, with a jump upwards, "
     "and ends near twenty. That of long at full width falls, with small rises, to sixteen per cent "
-    "and stays there; at an eighth it ends at a third. Original at an eighth goes on: it is near "
-    "45 per cent until the twentieth epoch and falls to thirty by the three hundredth.",
+    "and stays there; at an eighth it ends at a third. Original at an eighth goes on: it is "
+    "between 41 and 50 per cent from the second to the thirtieth epoch and falls to thirty by the "
+    "two hundredth.",
 )
 
 # %%
