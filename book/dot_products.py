@@ -266,7 +266,7 @@ records.record("low-dimension-weaker", lowest == "conv1", note=note, figure="fig
 assert lowest != "conv1"
 
 # %% [markdown]
-# ## Without signs it rises at once and falls again
+# ## Without signs r rises at once and falls again
 #
 # {numref}`fig-r-by-epoch` follows $r$ in networks of `long` with signs and with a hard tanh in
 # their place ({doc}`training` says how else they differ), within a layer's median filter: batch
