@@ -142,9 +142,8 @@ interactive.show_histograms(
 # so its $\sqrt{2/\pi}$ or {glue:text}`limit-gaussian:.2f`° is the angle of “a direction drawn at
 # random”. Uniform entries favour the corners of the cube, where the binary vectors are.
 #
-# Neither is a small angle. It is small beside 90°, the angle between vectors that have nothing to
-# do with each other. That is the sense of the paper's “small amount relative to the angle between
-# two random vectors”.
+# Neither is a small angle. The paper's “small amount relative to the angle between two random
+# vectors” is meant beside 90°.
 #
 # ## Both angles gather like $n^{-1/2}$
 #
@@ -249,11 +248,10 @@ table(pd.DataFrame(laws).T.rename_axis("n"), ".1f")
 #
 # ## How many dimensions suffice
 #
-# One question has one answer: how often is an independent vector closer to $w$ than
-# $\mathrm{bin}(w)$ is? No threshold is to be chosen, and nothing is assumed of how often either
-# occurs. {numref}`fig-separation` shows it. For directions uniform on the sphere the probability
-# follows from two exact laws, that of the angle between two of them {cite}`cai2013` and that of the
-# angle to the binarization.
+# One question has one answer, with no threshold to choose: how often is an independent vector
+# closer to $w$ than $\mathrm{bin}(w)$ is? {numref}`fig-separation` shows it. For directions uniform
+# on the sphere the probability follows from two exact laws, that of the angle between two of them
+# {cite}`cai2013` and that of the angle to the binarization.
 
 # %%
 seen = (2, 3, 4, 6, 8, 10, 13, 16, 20, 27)
@@ -494,7 +492,7 @@ glue(pixel=one_pixel)
 # single pixel is within reach. With pixels in a row whose correlation falls as $0.9^{|i-j|}$, a
 # binary vector of fifteen equal signs about a pixel and alternating ones elsewhere has correlation
 # {glue:text}`pixel-smooth:.2f` with that pixel, and {glue:text}`pixel-white:.2f` if all pixels are
-# {term}`white`. Which of the two a network's inputs are is the matter of {doc}`dot_products`.
+# {term}`white`.
 #
 # ## Heavy tails break it
 #
