@@ -45,9 +45,10 @@
 # nine layers and {glue:text}`first:.2f` in the first ({claim}`dot-products`). Two nulls decide what
 # that is evidence of. Shuffled magnitudes under the same signs give a higher $r$ in all nine: that
 # $w^b$ approximates the particular $w^c$ does not follow ({claim}`because-of-geometry`). A network
-# with a hard tanh in the place of every sign has {glue:text}`continuous-least:.2f` and more in the
-# same eight. What makes $r$ high is the signs and how the inputs vary: ten directions are enough
-# for it. Training raises it in both networks, and with signs it ends higher
+# that uses its weights as they are, with a hard tanh in the place of every sign of the activations,
+# has {glue:text}`continuous-least:.2f` and more in the same eight. What makes $r$ high is the signs
+# and how the inputs vary: ten directions are enough for it. The first epoch raises it in both
+# networks; from then on it falls with a hard tanh, and with signs it ends higher
 # ({numref}`fig-r-by-epoch`).
 #
 # The paper's prediction is that, for the activations $x$ that occur in the network,
@@ -152,16 +153,14 @@ assert (r[inner] > 0.96).all()
 assert r["conv1"] < r[inner].min() - 0.1
 own = wide.filters.query("layer == 'conv1'")
 below = float((own["r"] < np.cos(np.radians(own["angle"]))).mean())
-tail = float(own["r"].quantile(0.05))
 assert below > 0.5
-assert tail < 0.5
 glue(inner_low=at_least(r[inner].min(), 2), first=r["conv1"])
-glue(first_below=100 * below, first_tail=tail)
+glue(first_below=100 * below)
 
 # %% [markdown]
 # The first layer is where the relation is worst, filter by filter as well:
 # {glue:text}`first-below:.0f` % of its filters have an $r$ below the cosine of their own angle, the
-# value for {term}`white` inputs, and one in twenty is below {glue:text}`first-tail:.2f`.
+# value for {term}`white` inputs.
 #
 # ## Shuffled magnitudes do as well
 #
@@ -173,8 +172,8 @@ glue(first_below=100 * below, first_tail=tail)
 # - *dealt anew*: the layer's {term}`latent weights <latent weight>` dealt among its filters and
 #   coordinates, and binarized;
 # - *shuffled magnitudes*: each filter keeps its signs, and its $|w^c|$ are permuted;
-# - *continuous*: the weights of the network with a hard tanh in the place of every sign, of the
-#   same width and trained as long, against their signs, which it never used.
+# - *continuous*: the weights of the network with hard tanh activations, of the same width and
+#   trained as long, against their signs, which it never used.
 
 # %%
 nulls = {name: control(wide, key) for name, key in (
@@ -217,15 +216,12 @@ never = nulls["continuous"]["r"]
 gained, gained_never = r - untrained["r"], never - control(continuous, "untrained")["r"]
 assert (shuffled["r"] > r).all()
 assert (never < r).all()
-lowered = (control(continuous, "shuffled magnitudes") < nulls["continuous"])["median"][inner]
-assert lowered.mean() > 0.6
 assert (gained_never > 0)[inner].all()
 assert (gained_never < gained)[inner].all()
 for weaker in ("untrained", "white inputs", "dealt anew"):
     assert (never[inner] > nulls[weaker]["r"][inner]).all()
 assert r["conv1"] < untrained["r"]["conv1"]
 assert never["conv1"] < r["conv1"] < min(nulls[k]["r"]["conv1"] for k in list(nulls)[:4])
-glue(lowered=int(lowered.sum()))
 glue(continuous_least=at_least(never[inner].min(), 2))
 glue(continuous={"low": never[inner].min(), "high": never[inner].max()})
 glue(
@@ -239,27 +235,30 @@ glue(
 #
 # A high $r$ takes only the signs. With the magnitudes shuffled among the same signs, at the same
 # angle, $r$ is higher in all nine layers: what makes it high is that $w^b$ lies along directions in
-# which the inputs vary, and the *particular* $w^c$ has no part in it. In the continuous network it
-# has: there shuffled magnitudes lower the $r$ of the median filter in {glue:text}`lowered` of the
-# eight layers. Nor does it take a binary network: the continuous one has
-# {glue:text}`continuous-low:.2f` to {glue:text}`continuous-high:.2f` in the eight layers where the
-# binary one has {glue:text}`binary-low:.2f` to {glue:text}`binary-high:.2f`.
+# which the inputs vary, and the *particular* $w^c$ has no part in it. Nor does it take a binary
+# network: the continuous one has {glue:text}`continuous-low:.2f` to
+# {glue:text}`continuous-high:.2f` in the eight layers where the binary one has
+# {glue:text}`binary-low:.2f` to {glue:text}`binary-high:.2f`.
 #
 # The paper explains the weaker first layer by its low dimension, $n = 27$. The untrained network
-# has the same dimensions, and its first layer is not the weakest; and after training $r$ does not
-# rise with $n$ over the other layers (rank correlation {glue:text}`rank:.1f`;
-# {claim}`low-dimension-weaker`).
+# has the same dimensions, and its first layer is not the weakest; and after training $r$ has no
+# clear trend with $n$ over the other layers (rank correlation {glue:text}`rank:.1f`, and
+# {glue:text}`rank-without:.1f` without the last; {claim}`low-dimension-weaker`).
 
 # %%
 for layer in [k for k in inner if k.startswith("conv")]:
     weaker, note = bool(r["conv1"] < r[layer]), f"trained: first layer below {layer}"
     records.record("low-dimension-weaker", weaker, note=note, figure="fig-nulls", **about)
-rank = measured.loc[inner, ["n", "r"]].corr("spearman").loc["n", "r"]
-records.record("low-dimension-weaker", bool(rank > 0),
-               note="trained, over the other layers: the higher the dimension, the higher r",
+rank, without = (
+    measured.loc[k, ["n", "r"]].corr("spearman").loc["n", "r"] for k in (inner, inner[:-1])
+)
+CLEAR = 0.64  # of eight ranks one-sided at 5 %
+records.record("low-dimension-weaker", bool(rank >= CLEAR),
+               note="trained, over the other layers: the higher the dimension, the higher r "
+               f"(a rank correlation of {CLEAR} or more)",
                figure="fig-nulls", **about)  # fmt: skip
-assert rank < 0
-glue(rank=rank)
+assert max(abs(rank), abs(without)) < CLEAR / 2
+glue(rank=rank, rank_without=without)
 lowest = untrained["r"].idxmin()
 note = f"untrained, of the same dimensions: first layer the weakest (it is {lowest})"
 records.record("low-dimension-weaker", lowest == "conv1", note=note, figure="fig-nulls", **about)
@@ -303,7 +302,8 @@ show(
                "published runs, not made by this build", width=None),
     alt="Four curves against the epoch. Those with signs rise within five epochs, from 0.93 to "
     "0.99 at full width and from 0.92 to 0.975 at an eighth, and then fall a little. Those with a "
-    "hard tanh begin higher, at 0.99 and 0.96, and fall after a few epochs, to 0.97 and 0.93.",
+    "hard tanh begin higher, at 0.99 and 0.96, and fall from the first or the second epoch on, to "
+    "0.97 and 0.93.",
 )  # fmt: skip
 
 # %%
@@ -319,7 +319,7 @@ for (kind, first, highest, last), curve in zip(
 ):  # what the figure's description says
     seen = curve.loc[1], curve.max(), curve.iloc[-1]
     assert np.allclose(seen, (first, highest, last), atol=0.005)
-    assert (curve.idxmax() < 4) == (kind == "hard tanh")
+    assert (curve.idxmax() < 3) == (kind == "hard tanh")
     assert curve.idxmax() < 9
 by_epoch = made.measurements.pivot(index="epoch", columns="layer", values="filter_r")
 start, middle, end = (by_epoch.loc[e] for e in (1, 8, len(made.history)))
@@ -344,6 +344,7 @@ assert change > len(inner) - 2
 begins = [control(x, "untrained")["median"][inner].median() for x in (wide, continuous)]
 for begin, run in zip(begins, pairs[-1], strict=True):
     assert (in_inner(run).iloc[-1] > begin + 0.05).all()
+    assert in_inner(run).loc[1].median() > begin + 0.03
 begin_above = [int((in_inner(b).loc[1] > in_inner(a).loc[1]).sum()) for a, b in pairs]
 assert min(begin_above) > len(inner) - 2
 recede = [int((in_inner(run).iloc[-1] < in_inner(run).loc[8]).sum()) for run, _ in pairs]
@@ -387,11 +388,19 @@ larger = training.published_run(f"{STEP}-s1")
 HALFWAY = slice(6, 15)  # epochs, both included
 halfway_wrong = [wrong_held_out(run).loc[HALFWAY].mean() for run in (larger, *eighth)]
 assert halfway_wrong[0] > max(halfway_wrong[1:]) + 8
-step_higher = (
-    in_inner(larger).loc[HALFWAY].mean()
-    > pd.DataFrame([in_inner(run).loc[HALFWAY].mean() for run in eighth]).max()
+larger_wrong, *step_wrong = (wrong_held_out(x).iloc[FIVE].mean() for x in (larger, *eighth))
+assert larger_wrong > max(step_wrong) + 0.5
+step_higher, step_end = (
+    of(larger) > pd.DataFrame([of(run) for run in eighth]).max()
+    for of in (
+        lambda run: in_inner(run).loc[HALFWAY].mean(),
+        lambda run: in_inner(run).iloc[FIVE].mean(),
+    )
 )
 assert step_higher.all()
+assert step_end.mean() < 0.5
+glue(step_halfway=halfway_wrong[0], step_others=at_most(max(halfway_wrong[1:]), 0))
+glue(halfway_from=HALFWAY.start, halfway_to=HALFWAY.stop, step_end=int(step_end.sum()))
 medians = {"eighth": of_eighth.mean(), "quarter": of_quarter.mean(), "full": of_full.iloc[-1]}
 glue(by_width={at: values.median() for at, values in medians.items()}, width_seeds=len(eighth))
 glue(
@@ -412,23 +421,25 @@ glue(held_out={"eight": held_out[8], "end": held_out.iloc[-1]})
 # the end it is higher with signs, in all eight. In between it rises with signs, and falls with a
 # hard tanh, in at least {glue:text}`change`. The filters of the latter end further from their signs
 # ({glue:text}`far-smooth:.0f`° against {glue:text}`far-signs:.0f`° in the median layer at full
-# width). So how high $r$ ends depends on how a network is trained; whether it is the signs, the
-# clip, the rate or the start, these pairs do not tell.
+# width). Whether that is the signs, the clip, the rate or the start, these pairs do not tell.
 #
-# Later it recedes with signs, too. After the eighth epoch {glue:text}`held-out-eight:.0f` % of the
-# images held out are wrong; at the end, with {glue:text}`held-out-end:.0f` %, $r$ is lower in each
-# of the eight, by up to {glue:text}`moved:.3f`, and in the narrower networks in at least
-# {glue:text}`recede`. Part of that goes with the learning rate: held from epoch
-# {glue:text}`begun` on, it costs {glue:text}`fell-constant:.4f` in {glue:text}`ten-more` epochs,
-# not {glue:text}`fell-falling:.4f`, in the median layer.
+# Later it recedes with signs, too: from the eighth epoch, with {glue:text}`held-out-eight:.0f` % of
+# the images held out wrong, to the end, with {glue:text}`held-out-end:.0f` %, in each of the eight
+# by up to {glue:text}`moved:.3f`, and in the narrower networks in at least {glue:text}`recede`.
+# Part of that goes with the learning rate: held from epoch {glue:text}`begun` on, it costs
+# {glue:text}`fell-constant:.4f` in {glue:text}`ten-more` epochs, not
+# {glue:text}`fell-falling:.4f` (median layer, one seed).
 #
 # The wider the network, the higher it ends in each of the eight, seed by seed:
 # {glue:text}`by-width-eighth:.3f` in the median layer at an eighth,
 # {glue:text}`by-width-quarter:.3f` at a quarter (means of {glue:text}`width-seeds`) and
 # {glue:text}`by-width-full:.3f` at full width. The error is lower, too, but $r$ need not follow it.
-# At an eighth `original` ends with {glue:text}`original-wrong:.0f` % wrong, three of `long` at
-# least {glue:text}`long-wrong:.0f` %, and its $r$ is below all of theirs in
-# each of the eight layers (means of five epochs).
+# At an eighth `original` ends with {glue:text}`original-wrong:.0f` % wrong, three of `long` with at
+# least {glue:text}`long-wrong:.0f` %, and its $r$ is below all of theirs in each of the eight
+# (means of five epochs). With the largest step of {doc}`training` it is above all of theirs in each
+# over epochs {glue:text}`halfway-from` to {glue:text}`halfway-to`, with
+# {glue:text}`step-halfway:.0f` % wrong against at most {glue:text}`step-others:.0f` %, and at the
+# end in {glue:text}`step-end`.
 
 # %% [markdown]
 # ## A few directions suffice
@@ -636,12 +647,12 @@ mlp_above = (strips["perceptron"][0]["r"] > strips["perceptron"][1]).sum()
 assert mlp_above == len(strips["perceptron"][1])
 
 # %% [markdown]
-# The paper verified the same of the activations and left the figure out; {numref}`fig-strip` has
-# it: binarizing them keeps $r$ at {glue:text}`activations:.2f` or more, above the untrained network
-# in every layer ({claim}`activations`). All units of a layer together flatter it in each of them,
-# most in {glue:text}`pooled-at`: the median unit has {glue:text}`within:.2f`, where all together
-# have {glue:text}`pooled:.2f`. The perceptron on MNIST has {glue:text}`mnist:.2f` or more, above
-# its untrained self in every layer ({claim}`mnist`).
+# The paper leaves out its figure of the activations; {numref}`fig-strip` has it: binarizing them
+# keeps $r$ at {glue:text}`activations:.2f` or more, above the untrained network in every layer
+# ({claim}`activations`). All units of a layer together flatter it in each of them, most in
+# {glue:text}`pooled-at`: the median unit has {glue:text}`within:.2f`, where all together have
+# {glue:text}`pooled:.2f`. The perceptron on MNIST has {glue:text}`mnist:.2f` or more, above its
+# untrained self in every layer ({claim}`mnist`).
 #
 # ## Most discriminants survive no better than random directions
 #
@@ -691,8 +702,7 @@ table(kinds, {k: f"{k}, mean r of five | .3f" for k in kinds})
 # {glue:text}`turned-most:.0f`°, and after `original` (one seed) those of
 # {glue:text}`turned-original-layers`, up to {glue:text}`turned-original-most:.0f`°
 # ({claim}`angles-in-networks`). Its main result is an explanation: such networks work *because of*
-# the geometry. The ledger asks {glue:text}`asked` questions of it ({claim}`because-of-geometry`),
-# some on networks of {doc}`learning_dynamics`.
+# the geometry. The ledger asks {glue:text}`asked` questions of it ({claim}`because-of-geometry`).
 
 # %%
 of_uniform = np.sqrt(3) / 2  # the cosine
@@ -739,6 +749,8 @@ questions = {
     "at an eighth": bool(original_lower.mean() < 0.5),
     "half-way r is higher where the error is lower, in most of eight layers: networks that differ "
     "in their step": bool(step_higher.mean() < 0.5),
+    "at the end r is higher where the error is lower, in most of eight layers: networks that "
+    "differ in their step": bool(step_end.mean() < 0.5),
     "r is lower in a network whose gradients were wrong, which learned next to nothing": bool(
         useless["r"] < usual["r"]
     ),
@@ -749,7 +761,7 @@ questions = {
         (never[inner] < untrained["r"][inner]).any()
     ),
     "at the end r is higher with signs than with a hard tanh, in each of eight layers: networks of "
-    "the same width and recipe": all(higher),
+    "the same width and as many epochs, which differ in rate, start and clip, too": all(higher),
     "computing with w^c costs less than a point": latent[0] + 1.96 * latent[1] < 1,
     "a random turn by the same angle costs no more than w^c": turned[0] < latent[0] + 2 * turned[1],
     "w^c costs less than the same signs with shuffled magnitudes": cheaper,
@@ -774,7 +786,7 @@ table(answers.rename_axis("does the explanation predict rightly that …"), {"an
 # %% [markdown]
 # {glue:text}`yes` of {glue:text}`asked` are answered as the explanation has it. What stands is that
 # in eight layers $r$ comes from the signs and from how the inputs vary, and ends higher in networks
-# with signs; that the latents are what the signs approximate it does not show.
+# with signs, for whatever reason; that the latents are what the signs approximate it does not show.
 #
 # ## Yours
 #

@@ -29,6 +29,15 @@ def with_errors(run, *errors, first_seed=1):
     return made
 
 
+def test_over_images_by_hand():
+    """By the normal interval of two binomial shares."""
+    found = seeds.over_images(0.16, 0.12, 10_000)
+    error = 100 * math.sqrt((0.16 * 0.84 + 0.12 * 0.88) / 10_000)
+    assert (found.mean, found.error) == (pytest.approx(4), pytest.approx(error))
+    assert (found.low, found.high) == pytest.approx(stats.norm.interval(0.95, 4, error))
+    assert not found.remark
+
+
 def test_paired_by_hand():
     first, second = np.array([20.0, 24.0, 25.0]), np.array([15.0, 17.0, 20.0])
     found = seeds.paired(first, second)
